@@ -1,0 +1,33 @@
+"""Learn every annotator of a large corpus once; serve a new annotator from a handful of their ratings."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn_annoser.mapper import AnnotatorMapper
+    from sklearn_annoser.network import MultiHeadNet
+    from sklearn_annoser.ratings import Ratings
+    from sklearn_annoser.regressor import AnnotatorMappedRegressor
+
+__version__ = "0.1.0"
+__all__ = ["AnnotatorMappedRegressor", "AnnotatorMapper", "MultiHeadNet", "Ratings"]
+
+# Loaded when first asked for: importing the package loads neither torch nor matplotlib.
+_HOMES = {
+    "AnnotatorMappedRegressor": "sklearn_annoser.regressor",
+    "AnnotatorMapper": "sklearn_annoser.mapper",
+    "MultiHeadNet": "sklearn_annoser.network",
+    "Ratings": "sklearn_annoser.ratings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

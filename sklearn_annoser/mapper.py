@@ -1,0 +1,305 @@
+"""`AnnotatorMapper`: enrol all new annotators of a target corpus at once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor
+from sklearn_annoser.mapping import CALIBRATIONS, STRATEGIES, Mapping, bootstrap_heads, map_annotators
+from sklearn_annoser.ratings import CONSENSUS, Ratings
+
+__all__ = ["AnnotatorMapper"]
+
+
+class AnnotatorMapper(AnnotatorPredictor):
+    """Map every annotator of a target corpus to the known annotators of a fitted regressor.
+
+    `fit` takes the enrollment ratings - a few of each new annotator - and trains nothing: each new annotator gets a
+    head made of known ones. Inside cross-validation wrap the regressor in :class:`sklearn.frozen.FrozenEstimator`, so
+    that it is not cloned back to unfitted.
+
+    Parameters
+    ----------
+    estimator : fitted AnnotatorMappedRegressor, a Pipeline that ends in one, or a FrozenEstimator of either
+        Who knows the source annotators.
+    strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
+        One annotator for all outputs, by the sum of the outputs' CCC; the best for each output; the mean of the
+        `n_heads` best; the mean of all; a uniform draw.
+    n_heads : int, default=5
+        How many heads "top-n" averages.
+    calibration : {None, "affine"}, default=None
+        Whether to move each one's predictions towards the mean and spread of their enrollment ratings.
+    min_ratings : int, default=2
+        Annotators with fewer enrollment ratings are not mapped. With 1, a single rating picks the head of the smallest
+        absolute error.
+    n_bootstrap : int, default=100
+        Resamples behind the confidence; 0 for none.
+    on_unknown : {"warn", "raise", "consensus"}, default="warn"
+        What to do about annotators with too few or equal enrollment ratings, and about annotators never enrolled: use
+        the mean of all heads with a warning, raise an error, or use it silently.
+    random_state : int, RandomState or None, default=None
+        Seed of the resamples and of the "random" strategy.
+
+    Attributes
+    ----------
+    mapping_ : DataFrame, indexed by annotator
+        `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for the mean of all heads),
+        the chosen head's CCC for each output as `ccc_<output>`, `confidence` (0.5 is luck, 1 is clear), `n_ratings`,
+        and what the calibration did: `slope_<output>` and `offset_<output>`.
+    scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
+        The score of every source head for every new annotator.
+    annotators_ : array, shape (n_annotators,)
+        The new annotators.
+    heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
+        Their heads, calibrated.
+    outputs_ : tuple of str
+        Names of the outputs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of str, shape (n_features_in_,)
+        Names of the features, if `X` had string column names.
+
+    References
+    ----------
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
+    Recognition", 2025, https://arxiv.org/abs/2509.12295
+
+    Examples
+    --------
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
+    >>> from sklearn_annoser.datasets import make_corpora
+    >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
+    >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
+    >>> model = model.fit(source.X, source.ratings)
+    >>> mapper = AnnotatorMapper(FrozenEstimator(model), calibration="affine", random_state=0)
+    >>> mapper = mapper.fit(target.X[:100], target.ratings[:100])
+    >>> mapper.predict(target.X[100:], annotator="target_000").shape
+    (200, 2)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        strategy: str = "joint",
+        n_heads: int = 5,
+        calibration: str | None = None,
+        min_ratings: int = 2,
+        n_bootstrap: int = 100,
+        on_unknown: str = "warn",
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.strategy = strategy
+        self.n_heads = n_heads
+        self.calibration = calibration
+        self.min_ratings = min_ratings
+        self.n_bootstrap = n_bootstrap
+        self.on_unknown = on_unknown
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMapper:
+        """Enrol every annotator of `y`.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the enrollment samples.
+        y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Enrollment ratings; or one rating a sample, by `annotators`.
+        annotators : array-like, shape (n_samples,), default=None
+            Who gave each rating, if `y` is an array. None: all are by one annotator, "consensus".
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        source = self._source()
+        self.outputs_ = tuple(source.outputs_)
+        ratings = self._check_X_y(X, y, annotators)
+        source.check_scale(ratings)
+        hidden = np.concatenate([hidden for _, hidden in self._source_hidden(X)])
+        rng = check_random_state(self.random_state)
+        mapping = map_annotators(
+            hidden,
+            source.heads_,
+            ratings,
+            strategy=self.strategy,
+            n_heads=self.n_heads,
+            calibration=self.calibration,
+            min_ratings=self.min_ratings,
+            rng=rng,
+        )
+        self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
+        self._report_unmapped(mapping)
+        confidences = self._confidences(hidden, source.heads_, ratings, rng)
+        self.mapping_ = self._table(mapping, ratings, source.annotators_, confidences)
+        return self
+
+    def _check_parameters(self) -> None:
+        """Check the constructor's parameters, each by name."""
+        check_option("strategy", self.strategy, STRATEGIES)
+        check_option("calibration", self.calibration, CALIBRATIONS)
+        check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
+        check_number("n_heads", self.n_heads, low=1, integer=True)
+        check_number("min_ratings", self.min_ratings, low=1, integer=True)
+        check_number("n_bootstrap", self.n_bootstrap, low=0, integer=True)
+
+    def _check_X_y(self, X: Any, y: Any, annotators: Any) -> Ratings:
+        """Check features, and return Ratings whatever y was given as."""
+        if isinstance(y, Ratings):
+            if annotators is not None:
+                raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
+            self._check_X(X, reset=True)
+            ratings, self.target_ndim_ = y, y.ndim
+        else:
+            if self._pipeline() is None:
+                _, y = validate_data(self, X, y, multi_output=True, y_numeric=True)
+            else:
+                _, y = validate_data(self, X, y, skip_check_array=True)
+            ratings = Ratings.from_rows(y, CONSENSUS if annotators is None else annotators)
+            self.target_ndim_ = np.ndim(y)
+        check_consistent_length(X, ratings)
+        if not ratings.n_ratings:
+            raise ValueError("y has no ratings: there is nobody to enrol.")
+        self._check_outputs(ratings)
+        return ratings
+
+    def _check_X(self, X: Any, *, reset: bool) -> None:
+        """Check features; those of a pipeline are its own affair, and only counted here."""
+        validate_data(self, X, reset=reset, skip_check_array=self._pipeline() is not None)
+
+    def _source(self) -> Any:
+        """Return the fitted regressor."""
+        estimator = self.estimator.estimator if isinstance(self.estimator, FrozenEstimator) else self.estimator
+        regressor = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        if not hasattr(regressor, "iter_hidden"):
+            raise TypeError(
+                f"estimator must be an AnnotatorMappedRegressor, or a Pipeline that ends in one, got "
+                f"{type(regressor).__name__}."
+            )
+        message = (
+            "estimator is not fitted: fit it on the source corpus first. Inside cross-validation wrap it in "
+            "sklearn.frozen.FrozenEstimator, else its fit is lost when scikit-learn clones it."
+        )
+        check_is_fitted(regressor, msg=message)
+        return regressor
+
+    def _pipeline(self) -> Pipeline | None:
+        """Return the steps that come before the regressor, if there are any."""
+        estimator = self.estimator.estimator if isinstance(self.estimator, FrozenEstimator) else self.estimator
+        return estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator) > 1 else None
+
+    def _source_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over the source's hidden features of X."""
+        pipeline = self._pipeline()
+        yield from self._source().iter_hidden(X if pipeline is None else pipeline.transform(X))
+
+    def _report_unmapped(self, mapping: Mapping) -> None:
+        """Warn or raise where the mean of all heads has to serve."""
+        unmapped = self.annotators_[~mapping.mapped.all(axis=1)]
+        if not len(unmapped) or self.on_unknown == "consensus":
+            return
+        message = (
+            f"{len(unmapped)} of {len(self.annotators_)} annotators, for example {unmapped[:3].tolist()}, cannot be "
+            f"mapped: they have fewer than min_ratings={self.min_ratings} enrollment ratings, or all of them are equal."
+        )
+        if self.on_unknown == "raise":
+            raise ValueError(f'{message} on_unknown="consensus" serves them with the mean of all heads.')
+        warnings.warn(f"{message} The mean of all heads is used.", stacklevel=3)
+
+    def _confidences(
+        self, hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Return how clear each annotator's choice is, NaN where none was made."""
+        confidences = np.full(ratings.n_annotators, np.nan)
+        if self.strategy in ("all", "random") or self.n_bootstrap == 0:
+            return confidences
+        order = np.argsort(ratings.codes, kind="stable")
+        ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
+        for code, mine in enumerate(np.split(order, ends[:-1])):
+            _, confidences[code] = bootstrap_heads(
+                hidden[ratings.rows[mine]],
+                heads,
+                ratings.values[mine],
+                strategy=self.strategy,
+                n_bootstrap=self.n_bootstrap,
+                rng=rng,
+            )
+        return confidences
+
+    def _table(
+        self, mapping: Mapping, ratings: Ratings, source_labels: np.ndarray, confidences: np.ndarray
+    ) -> pd.DataFrame:
+        """Return one row an annotator: who serves them, how well it fits, how sure that is."""
+        columns: dict[str, Any] = {}
+        if self.strategy == "separate":
+            for output, name in enumerate(self.outputs_):
+                columns[f"source_{name}"] = self._sources(mapping, source_labels, output)
+        else:
+            columns["source"] = self._sources(mapping, source_labels, 0)
+        for output, name in enumerate(self.outputs_):
+            best: Any = np.nan
+            if mapping.chosen is not None:
+                codes = mapping.chosen[:, output, 0]
+                best = np.where(mapping.mapped[:, output], mapping.scores[np.arange(len(codes)), codes, output], np.nan)
+            columns[f"ccc_{name}"] = best
+        columns["confidence"] = confidences
+        columns["n_ratings"] = np.bincount(ratings.codes, minlength=ratings.n_annotators)
+        if self.calibration is not None:
+            for output, name in enumerate(self.outputs_):
+                columns[f"slope_{name}"] = mapping.slope[:, output]
+                columns[f"offset_{name}"] = mapping.offset[:, output]
+        return pd.DataFrame(columns, index=pd.Index(ratings.annotators, name="annotator"))
+
+    def _sources(self, mapping: Mapping, labels: np.ndarray, output: int) -> list[Any]:
+        """Return who serves each annotator on one output: a label, a tuple for "top-n", None for all."""
+        if mapping.chosen is None:
+            return [None] * len(mapping.mapped)
+        chosen = labels[mapping.chosen[:, output]]  # (n_targets, n_chosen)
+        found = [tuple(row) for row in chosen] if self.strategy == "top-n" else list(chosen[:, 0])
+        return [each if mapped else None for each, mapped in zip(found, mapping.mapped[:, output], strict=True)]
+
+    # ------------------------------------------------------------------ what AnnotatorPredictor asks for
+
+    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over what the heads see of each sample, in blocks.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+
+        Yields
+        ------
+        rows : slice
+            The samples of the block.
+        hidden : array, shape (n_block, n_outputs, n_hidden)
+            Output of the source's towers.
+        """
+        check_is_fitted(self)
+        self._check_X(X, reset=False)
+        yield from self._source_hidden(X)
+
+    def _default_head(self) -> tuple[np.ndarray, bool]:
+        return self.heads_.mean(axis=0, dtype=np.float64).astype(self.heads_.dtype), False
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "mapping_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

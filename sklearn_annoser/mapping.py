@@ -1,0 +1,340 @@
+"""Mapping: from a new annotator's few ratings to a head - score the known heads, choose, combine, calibrate.
+
+Every known annotator is a linear head on the hidden features of each output. The mean of some heads is a linear head
+again, and so is a head with a slope and an offset: whatever the strategy, a mapped annotator ends as *one* head.
+
+Shapes: ``hidden`` (n_samples, n_outputs, n_hidden), ``heads`` (n_heads, n_outputs, n_hidden + 1) with the bias last,
+and new annotators ("targets") as `Ratings` of the samples of ``hidden``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.metrics import ccc_from_moments
+from sklearn_annoser.ratings import Ratings
+
+__all__ = ["CALIBRATIONS", "STRATEGIES", "Mapping", "bootstrap_heads", "map_annotators", "predict_pairs", "score_heads"]
+
+STRATEGIES = ("joint", "separate", "top-n", "all", "random")
+CALIBRATIONS = (None, "affine")
+PRIOR_RATINGS = 20  # the number of ratings at which the calibration trusts them by half
+BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """What became of some new annotators, (n_targets, ...) each."""
+
+    chosen: np.ndarray | None  # (n_targets, n_outputs, n_chosen) known heads, best first; None: all of them
+    heads: np.ndarray  # (n_targets, n_outputs, n_hidden + 1)
+    scores: np.ndarray  # (n_targets, n_heads, n_outputs)
+    mapped: np.ndarray  # (n_targets, n_outputs) False where the mean of all heads had to serve
+    slope: np.ndarray  # (n_targets, n_outputs)
+    offset: np.ndarray  # (n_targets, n_outputs)
+
+
+def map_annotators(
+    hidden: np.ndarray,
+    heads: np.ndarray,
+    ratings: Ratings,
+    *,
+    strategy: str = "joint",
+    n_heads: int = 5,
+    calibration: str | None = None,
+    min_ratings: int = 2,
+    rng: np.random.RandomState | None = None,
+) -> Mapping:
+    """Map each annotator of `ratings` to known heads.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators, the bias last.
+    ratings : Ratings
+        Enrollment ratings of the samples.
+    strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
+        The head with the best sum of the outputs' scores; the best for each output; the mean of the `n_heads` best; the
+        mean of all; a uniform draw.
+    n_heads : int, default=5
+        How many heads "top-n" averages.
+    calibration : {None, "affine"}, default=None
+        Whether to move the predictions' mean and spread towards those of the enrollment ratings.
+    min_ratings : int, default=2
+        A target with fewer ratings is not mapped but served by the mean of all heads.
+    rng : RandomState, default=None
+        Needed by "random" only.
+
+    Returns
+    -------
+    Mapping
+    """
+    check_option("strategy", strategy, STRATEGIES)
+    check_option("calibration", calibration, CALIBRATIONS)
+    check_number("n_heads", n_heads, low=1, integer=True)
+    scores = score_heads(hidden, heads, ratings)
+    mapped = _mappable(ratings, strategy, min_ratings)
+    chosen = _choose(scores, strategy, n_heads, rng)
+    everyone = heads.mean(axis=0, dtype=np.float64)  # (n_outputs, n_hidden + 1)
+    if chosen is None:
+        combined = np.repeat(everyone[None], ratings.n_annotators, axis=0)
+    else:
+        combined = heads[chosen, np.arange(heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
+        combined[~mapped] = np.broadcast_to(everyone, combined.shape)[~mapped]
+    slope, offset = np.ones(mapped.shape), np.zeros(mapped.shape)
+    if calibration == "affine":
+        slope, offset = _shrunk_affine(hidden, combined, ratings)
+        combined *= slope[:, :, None]
+        combined[:, :, -1] += offset
+    return Mapping(chosen, combined.astype(heads.dtype), scores, mapped, slope, offset)
+
+
+def predict_pairs(hidden: np.ndarray, heads: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Predict (sample, head) pairs.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads, the bias last.
+    rows, codes : array of int, shape (n_pairs,)
+        Sample and head of each pair.
+
+    Returns
+    -------
+    array, shape (n_pairs, n_outputs)
+    """
+    predicted = np.empty((len(rows), heads.shape[1]), dtype=hidden.dtype)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        head = heads[codes[block]]
+        predicted[block] = np.einsum("poh,poh->po", hidden[rows[block]], head[:, :, :-1]) + head[:, :, -1]
+    return predicted
+
+
+def score_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> np.ndarray:
+    r"""Score every known head on every new annotator's enrollment ratings (higher is better).
+
+    The score is the CCC, or for a single rating minus the absolute error. The trunk has run once; from centred hidden
+    features :math:`H` of one target the centred predictions of all heads are :math:`H W^\top`, their covariance with
+    the ratings :math:`y` is :math:`(y^\top H) W^\top`, and their mean that of the hidden features times :math:`W^\top`:
+    one matrix product gives all the moments.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators, the bias last.
+    ratings : Ratings
+        Enrollment ratings of the samples.
+
+    Returns
+    -------
+    array of float32, shape (n_targets, n_heads, n_outputs)
+        0 for a target without ratings, and where all of a target's ratings are equal.
+    """
+    order = np.argsort(ratings.codes, kind="stable")
+    rows, values = ratings.rows[order], ratings.values[order].astype(np.float64)
+    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
+    ends = counts.cumsum()
+    scores = np.zeros((ratings.n_annotators, len(heads), heads.shape[1]), dtype=np.float32)
+    for targets in _blocks_of_targets(counts):
+        first, last = (ends - counts)[targets[0]], ends[targets[-1]]
+        part = slice(first, last)
+        starts = (ends - counts)[targets] - first
+        for output in range(heads.shape[1]):
+            moments = _moments(hidden[rows[part], output], values[part, output], starts, counts[targets])
+            for start in range(0, len(heads), BLOCK_HEADS):
+                block = slice(start, start + BLOCK_HEADS)
+                scores[targets, block, output] = _score_block(*moments, starts, heads[block, output], counts[targets])
+    return scores
+
+
+def _blocks_of_targets(counts: np.ndarray) -> list[np.ndarray]:
+    """Group the targets that have ratings so that a group has about BLOCK_ROWS of them."""
+    targets = np.flatnonzero(counts)
+    if not len(targets):
+        return []
+    block = counts[targets].cumsum() // BLOCK_ROWS
+    return np.split(targets, np.flatnonzero(np.diff(block)) + 1)
+
+
+def _moments(
+    hidden: np.ndarray, values: np.ndarray, starts: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what each target contributes to the matrix product, and its ratings' mean and variance.
+
+    The factor has the centred hidden features of all ratings, then for each target their mean, then their covariance
+    with its ratings: (n_ratings + 2 n_targets, n_hidden).
+    """
+    n = counts[:, None]
+    mean_hidden = np.add.reduceat(hidden, starts, axis=0, dtype=np.float64) / n
+    mean_true = np.add.reduceat(values, starts) / counts
+    centred = hidden - np.repeat(mean_hidden, counts, axis=0)
+    true = values - np.repeat(mean_true, counts)
+    covariance = np.add.reduceat(true[:, None] * centred, starts, axis=0) / n
+    factor = np.concatenate([centred, mean_hidden, covariance]).astype(hidden.dtype)
+    return factor, mean_true, np.add.reduceat(true**2, starts) / counts
+
+
+def _score_block(
+    factor: np.ndarray,
+    mean_true: np.ndarray,
+    var_true: np.ndarray,
+    starts: np.ndarray,
+    heads: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
+    """Return the score of a block of heads, (n_targets, n_heads)."""
+    n_targets = len(counts)
+    product = factor @ heads[:, :-1].T  # (n_ratings + 2 n_targets, n_heads)
+    centred, mean_pred, covariance = np.split(product, [-2 * n_targets, -n_targets])
+    mean_pred = mean_pred.astype(np.float64) + heads[:, -1]
+    np.square(centred, out=centred)
+    var_pred = np.add.reduceat(centred, starts, axis=0) / counts[:, None]
+    ccc = ccc_from_moments(mean_true[:, None], var_true[:, None], mean_pred, var_pred, covariance)
+    return np.where(counts[:, None] == 1, -np.abs(mean_pred - mean_true[:, None]), ccc)
+
+
+def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
+    """Tell for each target and output whether there are ratings enough, and different ones, to choose a head by."""
+    n, codes = ratings.n_annotators, ratings.codes
+    counts = np.bincount(codes, minlength=n)
+    enough = np.repeat((counts >= max(min_ratings, 1))[:, None], ratings.n_outputs, axis=1)
+    low, high = np.full(enough.shape, np.inf), np.full(enough.shape, -np.inf)
+    np.minimum.at(low, codes, ratings.values)
+    np.maximum.at(high, codes, ratings.values)
+    informative = (high > low) | (counts == 1)[:, None]  # a single rating is compared by its error
+    if strategy in ("all", "random"):
+        informative[:] = True
+    elif strategy != "separate":  # one choice serves all outputs, so one informative output is enough
+        informative[:] = informative.any(axis=1, keepdims=True)
+    return enough & informative
+
+
+def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.RandomState | None) -> np.ndarray | None:
+    """Return the chosen heads of each target and output, (n_targets, n_outputs, n_chosen); None for all."""
+    n_targets, n_known, n_outputs = scores.shape
+    if strategy == "all":
+        return None
+    if strategy == "random":
+        rng = np.random.RandomState() if rng is None else rng
+        chosen = rng.randint(n_known, size=(n_targets, 1))
+    elif strategy == "separate":
+        return scores.argmax(axis=1)[:, :, None]
+    else:
+        total = scores.sum(axis=2, dtype=np.float64)
+        n_best = 1 if strategy == "joint" else min(n_heads, n_known)
+        # Stable, so that equal scores go to the first head whatever n_best is.
+        chosen = np.argsort(-total, axis=1, kind="stable")[:, :n_best] if n_best > 1 else total.argmax(1)[:, None]
+    return np.repeat(chosen[:, None, :], n_outputs, axis=1)
+
+
+def _shrunk_affine(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return slope and offset that move each target's predictions towards the mean and spread of its ratings.
+
+    With `n` ratings and :math:`a = n / (n + 20)` predictions `p` become
+    :math:`(p - \bar p)(s_y / s_p)^a + \bar p + a(\bar y - \bar p)`: nothing without ratings, a full match with many.
+    """
+    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)[:, None]
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        sums = [np.bincount(ratings.codes, column, ratings.n_annotators) for column in values.T]
+        return np.stack(sums, axis=1) / np.maximum(counts, 1)
+
+    pred = predict_pairs(hidden, heads, ratings.rows, ratings.codes).astype(np.float64)
+    mean_pred, mean_true = mean(pred), mean(ratings.values)
+    spread_pred = np.sqrt(mean((pred - mean_pred[ratings.codes]) ** 2))
+    spread_true = np.sqrt(mean((ratings.values - mean_true[ratings.codes]) ** 2))
+    trust = counts / (counts + PRIOR_RATINGS)
+    usable = (spread_pred > 1e-6 * (1 + np.abs(mean_pred))) & (spread_true > 0)
+    ratio = np.divide(spread_true, spread_pred, out=np.ones_like(spread_pred), where=usable)
+    slope = ratio**trust
+    return slope, mean_pred * (1 - slope) + trust * (mean_true - mean_pred)
+
+
+def bootstrap_heads(
+    hidden: np.ndarray,
+    heads: np.ndarray,
+    values: np.ndarray,
+    *,
+    strategy: str = "joint",
+    n_bootstrap: int = 100,
+    rng: np.random.RandomState,
+) -> tuple[np.ndarray, float]:
+    """Tell a clear choice from a lucky one: choose again on resampled ratings, judge on those left out.
+
+    Each resample (with replacement) chooses its best head; the ratings that it left out rank that head among all
+    others.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_ratings, n_outputs, n_hidden)
+        Hidden features of one new annotator's enrollment samples.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators.
+    values : array, shape (n_ratings, n_outputs)
+        The ratings.
+    strategy : {"joint", "separate", "top-n"}, default="joint"
+        "separate" resamples for each output on its own; the others by the sum of the outputs' CCC.
+    n_bootstrap : int, default=100
+        Number of resamples.
+    rng : RandomState
+        Source of the resamples.
+
+    Returns
+    -------
+    wins : array, shape (n_heads,)
+        Share of the resamples in which each head was the best.
+    confidence : float
+        Mean share of the other heads that the chosen one beats on ratings that did not choose it: 0.5 is luck, 1 a head
+        that is always the best. NaN where that cannot be told: fewer than two heads, or too few or constant ratings.
+    """
+    n = len(values)
+    wins = np.zeros(len(heads))
+    if n < 3 or len(heads) < 2 or n_bootstrap == 0:
+        return wins, np.nan
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
+    inside, outside = _resampled_ccc(hidden, heads, values, counts), _resampled_ccc(hidden, heads, values, counts == 0)
+    if strategy != "separate":
+        inside, outside = inside.sum(axis=0, keepdims=True), outside.sum(axis=0, keepdims=True)
+    confidences = []
+    for score_in, score_out in zip(inside, outside, strict=True):
+        # A resample tells something if its ratings differ, both those that choose and those that judge.
+        telling = (np.ptp(score_in, axis=1) > 0) & (np.ptp(score_out, axis=1) > 0)
+        best = score_in[telling].argmax(axis=1)
+        wins += np.bincount(best, minlength=len(heads)) / max(len(best), 1) / len(inside)
+        own = score_out[telling][np.arange(len(best)), best][:, None]
+        beaten = (score_out[telling] < own).sum(axis=1) + ((score_out[telling] == own).sum(axis=1) - 1) / 2
+        confidences.append(np.mean(beaten / (len(heads) - 1)) if len(best) else np.nan)
+    return wins, float(np.mean(confidences))
+
+
+def _resampled_ccc(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the CCC of every head on every resample, (n_outputs, n_bootstrap, n_heads), as float32."""
+    weight = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    scores = np.empty((heads.shape[1], len(counts), len(heads)), dtype=np.float32)
+    for output in range(heads.shape[1]):
+        true = values[:, output].astype(np.float64)
+        centre = true.mean()
+        true = (true - centre).astype(np.float32)  # centred, so that float32 keeps the digits that matter
+        mean_true = (weight @ true)[:, None]
+        var_true = (weight @ true**2)[:, None] - mean_true**2
+        for start in range(0, len(heads), BLOCK_HEADS):
+            head = heads[start : start + BLOCK_HEADS, output]
+            pred = hidden[:, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
+            mean_pred = weight @ pred
+            var_pred = weight @ pred**2 - mean_pred**2
+            covariance = weight @ (pred * true[:, None]) - mean_true * mean_pred
+            spread = var_true + var_pred + (mean_true - mean_pred) ** 2
+            # A constant resample has no variance but for rounding, and must score nothing.
+            covariance[(var_true[:, 0] <= 1e-6 * (true**2).mean())] = 0
+            scores[output, :, start : start + BLOCK_HEADS] = 2 * covariance / np.maximum(spread, np.float32(1e-12))
+    return scores

@@ -1,0 +1,20 @@
+"""The network: a trunk shared by all annotators, a tower for each output, a linear head for each annotator."""
+
+from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, as_tensor
+from sklearn_annoser.network._loss import CCCLoss
+from sklearn_annoser.network._module import MultiHeadModule
+from sklearn_annoser.network._net import EpochBar, MultiHeadNet, seeded
+from sklearn_annoser.network._optim import LazySGD
+
+__all__ = [
+    "BatchLoader",
+    "CCCLoss",
+    "EpochBar",
+    "LazySGD",
+    "MultiHeadModule",
+    "MultiHeadNet",
+    "RatingsDataset",
+    "ValidationSplit",
+    "as_tensor",
+    "seeded",
+]

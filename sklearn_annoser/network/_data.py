@@ -1,0 +1,188 @@
+"""From features and ratings to batches, with no Python loop over samples and no copy of the features."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_annoser._validation import check_number
+from sklearn_annoser.ratings import Ratings
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples and all of their ratings."""
+
+    X: Tensor  # (n_samples, n_features)
+    heads: Tensor  # (n_heads,): the heads that the ratings need, each once
+    pairs: Tensor  # (n_ratings,): the rating's place in (n_samples, n_heads), flattened
+    y: Tensor  # (n_ratings, n_outputs)
+    n_individual: int  # the ratings after these are the consensus
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def to(self, device: Any) -> Batch:
+        """Return the batch on a device."""
+        if torch.device(device).type == self.X.device.type == "cpu":
+            return self
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("X", "heads", "pairs", "y")})
+
+    def parts(self, values: Tensor) -> list[Tensor]:
+        """Split a value for each rating into individual ratings and, if there are any, consensus."""
+        parts = [values[: self.n_individual], values[self.n_individual :]]
+        return parts if len(parts[1]) else parts[:1]
+
+
+class RatingsDataset(torch.utils.data.Dataset):
+    """Features and ratings of some samples; those without a rating are left out.
+
+    Parameters
+    ----------
+    X : Tensor or array, shape (n_samples, n_features)
+        Features. A float32 array is shared, not copied.
+    y : Ratings
+        Ratings of the samples, on a scale of about -1 to 1.
+    consensus_head : bool, default=False
+        Whether one more head, after all annotators, is to learn the consensus.
+    """
+
+    def __init__(self, X: Any, y: Ratings, consensus_head: bool = False) -> None:
+        if not isinstance(y, Ratings):
+            raise TypeError(f"y must be Ratings, got {type(y).__name__}. Ratings.from_rows makes them from an array.")
+        if len(X) != len(y):
+            raise ValueError(f"X has {len(X)} samples, but y has ratings of {len(y)}.")
+        self.X = as_tensor(X)
+        self.ratings = y
+        self.consensus_head = consensus_head
+        self._values = y.values.astype(np.float32)
+        self._consensus = y.consensus().reshape(len(y), -1).astype(np.float32) if consensus_head else None
+        self.rows = np.flatnonzero(np.diff(y.indptr) > 0)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Batch, Tensor]:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Any) -> tuple[Batch, Tensor]:
+        """Return a batch of samples and, as skorch wants it, its y again."""
+        rows = self.rows[indices]
+        ratings = self.ratings
+        starts = ratings.indptr[rows]
+        counts = ratings.indptr[rows + 1] - starts
+        ends = counts.cumsum()
+        take = np.arange(ends[-1]) + np.repeat(starts - ends + counts, counts)
+        samples, codes, values = np.repeat(np.arange(len(rows)), counts), ratings.codes[take], self._values[take]
+        if self._consensus is not None:
+            samples = np.concatenate([samples, np.arange(len(rows))])
+            codes = np.concatenate([codes, np.full(len(rows), ratings.n_annotators, dtype=codes.dtype)])
+            values = np.concatenate([values, self._consensus[rows]])
+        heads, position = np.unique(codes, return_inverse=True)
+        batch = Batch(
+            X=self.X.index_select(0, torch.from_numpy(rows)),
+            heads=torch.from_numpy(heads.astype(np.int64)),
+            pairs=torch.from_numpy(samples * len(heads) + position),
+            y=torch.from_numpy(values),
+            n_individual=len(take),
+        )
+        return batch, batch.y
+
+    def take(self, rows: np.ndarray) -> RatingsDataset:
+        """Return the samples at some positions of X; features and ratings are shared."""
+        part = object.__new__(RatingsDataset)
+        part.__dict__ = dict(self.__dict__)
+        part.rows = np.intersect1d(rows, self.rows)
+        return part
+
+    def as_consensus(self) -> RatingsDataset:
+        """Return the same samples with their consensus as the only annotator."""
+        return RatingsDataset(self.X, self.ratings.as_consensus()).take(self.rows)
+
+
+class BatchLoader:
+    """Iterate over a dataset in batches, the last of which may be smaller.
+
+    Parameters
+    ----------
+    dataset : RatingsDataset
+        The data.
+    batch_size : int, default=32
+        Samples in a batch.
+    shuffle : bool, default=False
+        Whether to draw a new order for each pass, from torch's global generator.
+    """
+
+    def __init__(self, dataset: RatingsDataset, batch_size: int = 32, shuffle: bool = False) -> None:
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Batch, Tensor]]:
+        n = len(self.dataset)
+        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        for start in range(0, n, self.batch_size):
+            yield self.dataset.__getitems__(order[start : start + self.batch_size])
+
+
+class ValidationSplit:
+    """Set samples, or whole groups of samples, aside for early stopping.
+
+    Parameters
+    ----------
+    fraction : float, default=0.25
+        Share of the samples, or of the groups, rounded down but at least one.
+    random_state : int, default=0
+        Seed of the draw.
+
+    Examples
+    --------
+    >>> from sklearn_annoser.network import ValidationSplit
+    >>> train, valid = ValidationSplit(0.5).rows(4, groups=["ann", "ann", "bob", "bob"])
+    >>> train, valid
+    (array([0, 1]), array([2, 3]))
+    """
+
+    def __init__(self, fraction: float = 0.25, random_state: int = 0) -> None:
+        self.fraction, self.random_state = fraction, random_state
+
+    def rows(self, n_samples: int, groups: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions of training and validation samples; a group is never on both sides."""
+        check_number("validation fraction", self.fraction, low=0, high=1, open_low=True)
+        units = np.arange(n_samples) if groups is None else np.asarray(groups)
+        if len(units) != n_samples:
+            raise ValueError(f"groups has {len(units)} entries, but there are {n_samples} samples.")
+        names, member = np.unique(units, return_inverse=True)
+        if len(names) < 2:
+            raise ValueError(
+                f"cannot set a validation split aside from {len(names)} {'sample' if groups is None else 'group'}: at "
+                "least 2 are needed. Give more, or train with early_stopping=False."
+            )
+        n_valid = min(max(int(self.fraction * len(names)), 1), len(names) - 1)
+        chosen = np.random.RandomState(self.random_state).permutation(len(names))[:n_valid]
+        valid = np.isin(member, chosen)
+        return np.flatnonzero(~valid), np.flatnonzero(valid)
+
+    def __call__(
+        self, dataset: RatingsDataset, y: Any = None, groups: Any = None
+    ) -> tuple[RatingsDataset, RatingsDataset]:
+        """Return the training and the validation part of a dataset."""
+        train, valid = self.rows(len(dataset.X), groups)
+        return dataset.take(train), dataset.take(valid)
+
+
+def as_tensor(X: Any) -> Tensor:
+    """Return features as a float32 tensor that shares memory with a float32 array."""
+    if isinstance(X, Tensor):
+        return X
+    with warnings.catch_warnings():
+        # joblib hands large arrays to its workers read-only. Nothing here writes to features.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))

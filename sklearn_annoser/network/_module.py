@@ -1,0 +1,113 @@
+"""The torch module: trunk, towers, and one row of head weights for each annotator."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sklearn_annoser.network._data import Batch
+
+
+class StackedLinear(nn.Module):
+    r"""One linear map for each output, :math:`y_k = x_k W_k + b_k`, in one tensor.
+
+    Parameters
+    ----------
+    n_outputs, n_in, n_out : int
+        Number of maps, and their widths.
+    """
+
+    def __init__(self, n_outputs: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(n_in)  # as nn.Linear draws both
+        self.weight = nn.Parameter(torch.empty(n_outputs, n_in, n_out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_outputs, 1, n_out).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_outputs, n_samples, n_in) to (n_outputs, n_samples, n_out)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+    def extra_repr(self) -> str:
+        """Return what ``repr`` shows of the shape."""
+        n_outputs, n_in, n_out = self.weight.shape
+        return f"n_outputs={n_outputs}, n_in={n_in}, n_out={n_out}"
+
+
+class MultiHeadModule(nn.Module):
+    r"""Predict how each annotator would rate: shared trunk, a tower for each output, a head for each annotator.
+
+    .. math:: \hat y_{iak} = w_{ak} \cdot t_k(g(x_i)) + b_{ak}
+
+    with the trunk :math:`g` (dropout, linear, ReLU), the tower :math:`t_k` of output `k` (linear and ReLU, twice) and
+    the head :math:`(w_{ak}, b_{ak})` of annotator `a`.
+
+    Parameters
+    ----------
+    n_features, n_annotators, n_outputs : int
+        Shape of the data.
+    n_hidden : int, default=256
+        Width of trunk and towers.
+    n_tower_layers : int, default=2
+        Layers of each tower.
+    dropout : float, default=0.2
+        Share of the input features that is dropped in training.
+
+    References
+    ----------
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
+    Recognition", 2025, https://arxiv.org/abs/2509.12295
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_annotators: int,
+        n_outputs: int,
+        *,
+        n_hidden: int = 256,
+        n_tower_layers: int = 2,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.n_annotators, self.n_outputs, self.n_hidden = n_annotators, n_outputs, n_hidden
+        self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_features, n_hidden), nn.ReLU())
+        layers = [(StackedLinear(n_outputs, n_hidden, n_hidden), nn.ReLU()) for _ in range(n_tower_layers)]
+        self.towers = nn.Sequential(*(part for layer in layers for part in layer))
+        # One row an annotator: for each output n_hidden weights, then the bias. A single matrix, because the rows of a
+        # batch are then one look-up with a sparse gradient, and one lazy update.
+        bound = 1 / math.sqrt(n_hidden)
+        self.heads = nn.Parameter(torch.empty(n_annotators, n_outputs * (n_hidden + 1)).uniform_(-bound, bound))
+
+    def hidden(self, X: Tensor) -> Tensor:
+        """Return what the heads see of features (n_samples, n_features): (n_outputs, n_samples, n_hidden)."""
+        return self.towers(self.trunk(X).expand(self.n_outputs, -1, -1))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Predict every rating of a batch, (n_ratings, n_outputs)."""
+        hidden = self.hidden(batch.X)  # (n_outputs, n_samples, n_hidden)
+        rows = F.embedding(batch.heads, self.heads, sparse=True)  # (n_heads, n_outputs * (n_hidden + 1))
+        heads = rows.view(-1, self.n_outputs, self.n_hidden + 1).permute(1, 2, 0)  # (n_outputs, n_hidden + 1, n_heads)
+        everyone = torch.baddbmm(heads[:, -1:], hidden, heads[:, :-1])  # (n_outputs, n_samples, n_heads)
+        return everyone.flatten(1).index_select(1, batch.pairs).T  # (n_ratings, n_outputs)
+
+    def stacked_heads(self) -> Tensor:
+        """Return all heads, (n_annotators, n_outputs, n_hidden + 1), the bias last."""
+        return self.heads.detach().view(-1, self.n_outputs, self.n_hidden + 1)
+
+    @torch.no_grad()
+    def start_from(self, other: MultiHeadModule) -> None:
+        """Copy trunk and towers of a module with one head, and that head to every annotator."""
+        self.trunk.load_state_dict(other.trunk.state_dict())
+        self.towers.load_state_dict(other.towers.state_dict())
+        self.heads.copy_(other.heads.expand_as(self.heads))
+
+    @torch.no_grad()
+    def add_heads(self, n_new: int, *, keep_last: bool = False) -> None:
+        """Add heads for annotators not seen before, which start as the mean of all; a consensus head stays the last."""
+        n_before = self.n_annotators - keep_last
+        mean = self.heads[:n_before].mean(0, keepdim=True).expand(n_new, -1)
+        self.heads = nn.Parameter(torch.cat([self.heads[:n_before], mean, self.heads[n_before:]]))
+        self.n_annotators += n_new

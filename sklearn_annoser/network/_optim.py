@@ -1,0 +1,142 @@
+"""SGD that touches only the heads of a batch and equals the dense optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK_ROWS = 4096
+
+
+class LazySGD(torch.optim.SGD):
+    r"""SGD with momentum whose cost does not depend on the number of rows that had no gradient.
+
+    Parameters with a *sparse* gradient (the heads) are updated row by row; all others as by :class:`torch.optim.SGD`.
+    A row that gets no gradient goes on moving on its momentum under the dense optimizer. One such idle step is linear
+    in the weight `w` and the velocity `v`,
+
+    .. math:: \begin{pmatrix} w \\ v \end{pmatrix} \leftarrow
+              \begin{pmatrix} 1 - \eta\lambda & -\eta\mu \\ \lambda & \mu \end{pmatrix} \begin{pmatrix} w \\ v
+              \end{pmatrix}
+
+    with learning rate :math:`\eta`, momentum :math:`\mu` and weight decay :math:`\lambda`, so `d` idle steps are a
+    power of that matrix. A row is caught up just before it is read (:meth:`catch_up`), and all of them before anybody
+    looks at the weights (:meth:`flush`). A new learning rate flushes by itself. The result is that of the dense
+    optimizer.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters or groups of them.
+    lr : float, default=1e-3
+        Learning rate.
+    momentum : float, default=0.9
+        Momentum.
+    weight_decay : float, default=0
+        Weight decay, on idle rows too.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Take one step; rows of a sparse gradient must have been caught up before they were read."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        sparse = []
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None and param.grad.is_sparse:
+                    sparse.append((group, param, param.grad))
+                    param.grad = None  # the dense step passes over it
+        super().step()
+        for group, param, grad in sparse:
+            self._step_rows(group, param, grad)
+            param.grad = grad
+        return loss
+
+    def _step_rows(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
+        """Update the rows of a sparse gradient; the others have one more step to catch up."""
+        rows, change = grad._indices()[0], grad._values()  # each row once: the batch asks for each head once
+        state = self._row_state(group, param)
+        velocity = state["velocity"].index_select(0, rows).mul_(group["momentum"]).add_(change)
+        weight = param.index_select(0, rows)
+        if group["weight_decay"]:
+            velocity.add_(weight, alpha=group["weight_decay"])
+        state["velocity"].index_copy_(0, rows, velocity)
+        param.index_copy_(0, rows, weight.add_(velocity, alpha=-group["lr"]))
+        state["n_steps"] += 1
+        state["done"].index_fill_(0, rows, state["n_steps"])
+
+    @torch.no_grad()
+    def catch_up(self, param: Tensor, rows: Tensor) -> None:
+        """Bring rows of a parameter to the present step.
+
+        Parameters
+        ----------
+        param : Tensor, shape (n_rows, n_columns)
+            A parameter that gets sparse gradients.
+        rows : Tensor of int
+            Which rows, each once.
+        """
+        group = next(group for group in self.param_groups if any(each is param for each in group["params"]))
+        self._catch_up(group, param, self._row_state(group, param), rows)
+
+    @torch.no_grad()
+    def flush(self) -> None:
+        """Bring all rows of all lazily updated parameters to the present step."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if "velocity" in self.state[param]:
+                    self._flush(group, param, self._row_state(group, param))
+
+    def _flush(self, group: dict[str, Any], param: Tensor, state: dict[str, Any]) -> None:
+        """Bring all rows of one parameter to the present step, in chunks of bounded memory."""
+        behind = torch.nonzero(state["done"] < state["n_steps"])[:, 0]
+        for rows in behind.split(CHUNK_ROWS):
+            self._catch_up(group, param, state, rows)
+
+    def _catch_up(self, group: dict[str, Any], param: Tensor, state: dict[str, Any], rows: Tensor) -> None:
+        """Apply the idle steps that some rows have missed."""
+        idle = state["n_steps"] - state["done"].index_select(0, rows)
+        a, b, c, d = state["powers"].of(idle, param).unsqueeze(-1).unbind(1)  # each (n_rows, 1)
+        weight, velocity = param.index_select(0, rows), state["velocity"].index_select(0, rows)
+        param.index_copy_(0, rows, a * weight + b * velocity)
+        state["velocity"].index_copy_(0, rows, c * weight + d * velocity)
+        state["done"].index_fill_(0, rows, state["n_steps"])
+
+    def _row_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Any]:
+        """Return the state of a lazily updated parameter, flushed if the learning rate has changed since."""
+        state = self.state[param]
+        rule = (group["lr"], group["momentum"], group["weight_decay"])
+        if not state:
+            state["velocity"] = torch.zeros_like(param)
+            state["done"] = torch.zeros(len(param), dtype=torch.int64, device=param.device)
+            state["n_steps"] = 0
+            state["powers"] = IdleSteps(*rule)
+        elif state["powers"].rule != rule:
+            self._flush(group, param, state)
+            state["powers"] = IdleSteps(*rule)
+        return state
+
+
+class IdleSteps:
+    """Powers of the matrix of one idle step, computed once each, in float64."""
+
+    def __init__(self, lr: float, momentum: float, weight_decay: float) -> None:
+        self.rule = (lr, momentum, weight_decay)
+        self.step = np.array([[1 - lr * weight_decay, -lr * momentum], [weight_decay, momentum]])
+        self.table = np.eye(2)[None]
+
+    def of(self, n_steps: Tensor, like: Tensor) -> Tensor:
+        """Return the four coefficients of each number of idle steps, (n_rows, 4)."""
+        longest = int(n_steps.max()) if len(n_steps) else 0
+        while len(self.table) <= longest:  # M^(n + i) = M^n M^i doubles the table
+            self.table = np.concatenate([self.table, self.table @ (self.table[-1] @ self.step)])
+        return torch.from_numpy(self.table.reshape(-1, 4)[n_steps.cpu().numpy()]).to(like)

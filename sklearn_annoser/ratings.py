@@ -1,0 +1,660 @@
+"""`Ratings`: the y of subjective annotation - who rated which sample, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_annoser._validation import check_finite_values, check_known, check_labels, check_option, check_scale
+
+__all__ = ["CONSENSUS", "Ratings"]
+
+CONSENSUS = "consensus"
+
+
+class Ratings:
+    """Ratings of samples by identified annotators, in compressed sparse rows.
+
+    A sample may have any number of ratings, each by another annotator; every rating has a value for each output
+    (activation and valence, say). Ratings behave as the `y` of scikit-learn: they have a length and a shape, every
+    splitter slices them by sample, and ``np.asarray(ratings)`` is the *consensus* - the mean rating of each sample - so
+    that any plain regressor, selector or scorer takes them too.
+
+    Ratings are immutable. Use :meth:`from_long`, :meth:`from_dense` or :meth:`from_rows`; the constructor takes the
+    arrays themselves.
+
+    Parameters
+    ----------
+    indptr : array of int, shape (n_samples + 1,)
+        The ratings of sample `i` are ``codes[indptr[i]:indptr[i + 1]]``.
+    codes : array of int, shape (n_ratings,)
+        Position of each rating's annotator in `annotators`.
+    values : array of float, shape (n_ratings,) or (n_ratings, n_outputs)
+        The ratings; float32 stays float32, everything else becomes float64.
+    annotators : array, shape (n_annotators,)
+        Labels, all strings or all numbers, each once.
+    outputs : sequence of str, default=None
+        Name of each output. None: ``["rating"]``, or ``["rating_0", ...]``.
+    samples : array, shape (n_samples,), default=None
+        Label of each sample. None: samples are known by their position.
+    scale : (low, high) or one such pair for each output, default=None
+        The scale on which was rated; a rating outside it is an error.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_annoser import Ratings
+    >>> table = pd.DataFrame({"clip": ["a", "a", "b"], "who": ["ann", "bob", "ann"], "valence": [1.0, 3.0, 5.0]})
+    >>> ratings = Ratings.from_long(table, sample="clip", annotator="who", outputs="valence")
+    >>> ratings
+    Ratings(n_samples=2, n_ratings=3, n_annotators=2, outputs=['valence'])
+    >>> ratings.consensus()
+    array([2., 5.])
+    >>> ratings[[1]].to_long()
+      sample annotator  valence
+    0      b       ann      5.0
+    """
+
+    indptr: np.ndarray
+    codes: np.ndarray
+    values: np.ndarray
+    annotators: np.ndarray
+    outputs: tuple[str, ...]
+    samples: np.ndarray | None
+    scale: np.ndarray | None
+
+    def __init__(
+        self,
+        indptr: Any,
+        codes: Any,
+        values: Any,
+        *,
+        annotators: Any,
+        outputs: Sequence[str] | None = None,
+        samples: Any = None,
+        scale: Any = None,
+    ) -> None:
+        values = check_finite_values("values", values)
+        values = values.reshape(len(values), -1) if values.ndim != 2 else values
+        indptr, codes = _check_structure(indptr, codes, len(values))
+        annotators = check_labels("annotators", annotators)
+        if not pd.Index(annotators).is_unique:
+            twice = pd.Index(annotators)[pd.Index(annotators).duplicated()][0]
+            raise ValueError(f"annotators must be unique, got {twice!r} twice.")
+        if len(codes) and not 0 <= codes.min() <= codes.max() < len(annotators):
+            raise ValueError(
+                f"codes must be between 0 and {len(annotators) - 1}, the positions in annotators, got "
+                f"{codes.min()} to {codes.max()}."
+            )
+        outputs = _check_outputs(outputs, values.shape[1])
+        scale = check_scale(scale, len(outputs))
+        _check_within(values, scale, outputs)
+        if samples is not None:
+            samples = check_labels("samples", samples)
+            if len(samples) != len(indptr) - 1:
+                raise ValueError(f"samples has {len(samples)} labels, but indptr describes {len(indptr) - 1} samples.")
+
+        rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        order = np.lexsort((codes, rows))
+        codes, values = codes[order], values[order]
+        twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(codes) == 0))
+        if len(twice):
+            raise ValueError(
+                f"annotator {annotators[codes[twice[0]]]!r} rated the sample at position {rows[twice[0]]} twice. "
+                'Ratings.from_long(..., duplicates="mean") averages such ratings.'
+            )
+        self._set(indptr, codes.astype(np.int32), values, annotators, outputs, samples, scale)
+
+    def _set(self, indptr, codes, values, annotators, outputs, samples, scale) -> Ratings:  # type: ignore[no-untyped-def]
+        """Fill in the arrays, which are right already, and lock them."""
+        for name, array in [
+            ("indptr", indptr),
+            ("codes", codes),
+            ("values", values),
+            ("annotators", annotators),
+            ("samples", samples),
+            ("scale", scale),
+        ]:
+            if array is not None:
+                array = array.view()
+                array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "outputs", tuple(outputs))
+        return self
+
+    def _replace(self, **changes: Any) -> Ratings:
+        """Return Ratings with some arrays replaced by others that are right already."""
+        names = ("indptr", "codes", "values", "annotators", "outputs", "samples", "scale")
+        return object.__new__(Ratings)._set(*(changes.get(name, getattr(self, name)) for name in names))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Ratings are immutable: {name} cannot be set. Build new Ratings instead.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._set(**state)
+
+    # ------------------------------------------------------------------ constructors
+
+    @classmethod
+    def from_long(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        sample: str = "sample",
+        annotator: str = "annotator",
+        outputs: str | Sequence[str],
+        samples: Any = None,
+        duplicates: str = "error",
+        scale: Any = None,
+    ) -> Ratings:
+        """Make Ratings from a table with one row a rating.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The table.
+        sample, annotator : str, default="sample" and "annotator"
+            Columns that name the rated sample and the annotator.
+        outputs : str or sequence of str
+            Columns with the ratings, one for each output.
+        samples : array-like, shape (n_samples,), default=None
+            The samples in the order of the features' rows, each once. A sample without ratings is allowed, a rating of
+            a sample that is not listed is an error. None: the samples in order of their first rating.
+        duplicates : {"error", "mean"}, default="error"
+            What to do where an annotator rated the same sample more than once.
+        scale : (low, high) or one such pair for each output, default=None
+            The scale on which was rated; a rating outside it is an error.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        TypeError
+            `frame` is no DataFrame, or a rating is no number.
+        ValueError
+            A column is missing or there twice, a rating is NaN, infinite or outside the scale, a sample is not listed,
+            or an annotator rated a sample twice.
+        """
+        check_option("duplicates", duplicates, ("error", "mean"))
+        outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        _check_columns(frame, [sample, annotator, *outputs])
+        values = check_finite_values("ratings", frame[list(outputs)].to_numpy())
+        labels, codes = np.unique(check_labels(f"column {annotator!r}", frame[annotator]), return_inverse=True)
+
+        rated = check_labels(f"column {sample!r}", frame[sample])
+        if samples is None:
+            index = pd.Index(rated).unique()
+        else:
+            index = pd.Index(check_labels("samples", samples))
+            if not index.is_unique:
+                raise ValueError(f"samples must be unique, got {index[index.duplicated()][0]!r} twice.")
+        rows = check_known("rated sample", rated, index.to_numpy(), "`samples`")
+
+        rows, codes, values = _merge_duplicates(rows, codes, values, labels, index, duplicates)
+        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(index)).cumsum()])
+        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=index.to_numpy(), scale=scale)
+
+    @classmethod
+    def from_dense(
+        cls,
+        values: Any,
+        *,
+        annotators: Any = None,
+        outputs: Sequence[str] | None = None,
+        samples: Any = None,
+        scale: Any = None,
+    ) -> Ratings:
+        """Make Ratings from an array with one column an annotator, NaN where an annotator did not rate.
+
+        Parameters
+        ----------
+        values : array-like, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
+            The ratings. An annotator gave all outputs of a sample, or none (all NaN).
+        annotators : array-like, shape (n_annotators,), default=None
+            Labels of the columns. None: the columns of a DataFrame, else 0, 1, ...
+        outputs : sequence of str, default=None
+            Name of each output.
+        samples : array-like, shape (n_samples,), default=None
+            Label of each sample.
+        scale : (low, high) or one such pair for each output, default=None
+            The scale on which was rated.
+
+        Returns
+        -------
+        Ratings
+        """
+        if isinstance(values, pd.DataFrame) and annotators is None:
+            annotators = values.columns
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"values must be numbers, NaN where an annotator did not rate, got dtype {array.dtype}.")
+        array = array if array.dtype == np.float32 else array.astype(np.float64)
+        if array.ndim not in (2, 3):
+            raise ValueError(
+                f"values must have shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs), got "
+                f"{array.shape}."
+            )
+        array = array[:, :, None] if array.ndim == 2 else array
+        annotators = np.arange(array.shape[1]) if annotators is None else check_labels("annotators", annotators)
+        if len(annotators) != array.shape[1]:
+            raise ValueError(f"values has {array.shape[1]} columns, but there are {len(annotators)} annotators.")
+        missing = np.isnan(array)
+        partial = missing.any(axis=2) & ~missing.all(axis=2)
+        if partial.any():
+            row, column = np.argwhere(partial)[0]
+            raise ValueError(
+                f"annotator {annotators[column]!r} gave only some outputs of the sample at position {row}. "
+                "A rating needs a value for every output."
+            )
+        rows, codes = np.nonzero(~missing.any(axis=2))
+        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(array)).cumsum()])
+        return cls(
+            indptr, codes, array[rows, codes], annotators=annotators, outputs=outputs, samples=samples, scale=scale
+        )
+
+    @classmethod
+    def from_rows(
+        cls,
+        values: Any,
+        annotators: Any,
+        *,
+        outputs: Sequence[str] | None = None,
+        samples: Any = None,
+        scale: Any = None,
+    ) -> Ratings:
+        """Make Ratings of which each sample has exactly one.
+
+        Parameters
+        ----------
+        values : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            The one rating of each sample.
+        annotators : array-like, shape (n_samples,), or a single label
+            Who gave it.
+        outputs : sequence of str, default=None
+            Name of each output. None: the columns of a DataFrame, or the default names.
+        samples : array-like, shape (n_samples,), default=None
+            Label of each sample.
+        scale : (low, high) or one such pair for each output, default=None
+            The scale on which was rated.
+
+        Returns
+        -------
+        Ratings
+        """
+        if outputs is None and isinstance(values, pd.DataFrame):
+            outputs = [str(column) for column in values.columns]
+        values = check_finite_values("values", values)
+        if np.ndim(annotators) == 0:
+            annotators = np.full(len(values), annotators)
+        labels, codes = np.unique(check_labels("annotators", annotators), return_inverse=True)
+        if len(codes) != len(values):
+            raise ValueError(f"there are {len(values)} ratings, but {len(codes)} annotators: give one for each rating.")
+        indptr = np.arange(len(values) + 1)
+        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
+
+    # ------------------------------------------------------------------ as a y of scikit-learn
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples, rated or not."""
+        return len(self.indptr) - 1
+
+    @property
+    def n_ratings(self) -> int:
+        """Number of ratings."""
+        return len(self.codes)
+
+    @property
+    def n_annotators(self) -> int:
+        """Number of annotators, also of those without a rating here."""
+        return len(self.annotators)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of values that a rating has."""
+        return len(self.outputs)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the consensus: (n_samples,) for one output, else (n_samples, n_outputs)."""
+        return (self.n_samples,) if self.n_outputs == 1 else (self.n_samples, self.n_outputs)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions of the consensus."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the ratings take, labels aside."""
+        return self.indptr.nbytes + self.codes.nbytes + self.values.nbytes
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        unrated = np.flatnonzero(np.diff(self.indptr) == 0)
+        if len(unrated):
+            raise ValueError(
+                f"{len(unrated)} of {self.n_samples} samples have no rating (the first is at position {unrated[0]}), "
+                "so there is no consensus to use as an array. Keep the rated ones: "
+                'rated = (ratings.counts("sample") > 0).to_numpy(); X[rated], ratings[rated].'
+            )
+        return self.consensus().astype(dtype or np.float64, copy=False)
+
+    def __getitem__(self, key: Any) -> Ratings:
+        # scikit-learn's splitters call y[rows, ...] on everything that has a shape.
+        if isinstance(key, tuple):
+            if not key or any(rest is not Ellipsis and rest != slice(None) for rest in key[1:]):
+                raise IndexError(f"Ratings are indexed by sample, ratings[rows], got {key!r}.")
+            key = key[0]
+        rows = self._rows(key)
+        counts = np.diff(self.indptr)[rows]
+        indptr = np.concatenate([[0], counts.cumsum()])
+        take = np.repeat(self.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
+        samples = None if self.samples is None else self.samples[rows]
+        return self._replace(indptr=indptr, codes=self.codes[take], values=self.values[take], samples=samples)
+
+    def _rows(self, key: Any) -> np.ndarray:
+        """Turn an index, slice, mask or sequence of indices into row numbers."""
+        if isinstance(key, slice):
+            return np.arange(self.n_samples)[key]
+        rows = np.asarray(key)
+        if rows.size == 0:
+            return np.empty(0, dtype=np.intp)
+        if rows.ndim > 1 or rows.dtype.kind not in "iub":
+            raise IndexError(
+                f"Ratings are indexed by a slice, integers or a boolean mask, got {type(key).__name__} with dtype "
+                f"{rows.dtype} and shape {rows.shape}."
+            )
+        return np.atleast_1d(np.arange(self.n_samples)[rows])
+
+    def __iter__(self) -> Iterator[Ratings]:
+        return (self[row] for row in range(self.n_samples))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ratings):
+            return NotImplemented
+        arrays = ("indptr", "codes", "values", "annotators", "samples", "scale")
+        return self.outputs == other.outputs and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            if getattr(self, name) is not None and getattr(other, name) is not None
+            else getattr(self, name) is getattr(other, name)
+            for name in arrays
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # ------------------------------------------------------------------ what is in them
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Position of each rating's sample, (n_ratings,)."""
+        return np.repeat(np.arange(self.n_samples), np.diff(self.indptr))
+
+    def consensus(self) -> np.ndarray:
+        """Mean rating of each sample.
+
+        Returns
+        -------
+        array, shape (n_samples,) or (n_samples, n_outputs)
+            NaN where a sample has no rating.
+        """
+        rows, counts = self.rows, np.diff(self.indptr)
+        sums = np.stack([np.bincount(rows, column, self.n_samples) for column in self.values.T], axis=1)
+        means = np.full(sums.shape, np.nan)
+        np.divide(sums, counts[:, None], out=means, where=counts[:, None] > 0)
+        return means.reshape(self.shape)
+
+    def counts(self, by: str = "annotator") -> pd.Series:
+        """Count the ratings of each annotator or of each sample.
+
+        Parameters
+        ----------
+        by : {"annotator", "sample"}, default="annotator"
+            What to count by.
+
+        Returns
+        -------
+        Series of int
+            Indexed by annotator, or by sample.
+        """
+        if check_option("by", by, ("annotator", "sample")) == "sample":
+            return pd.Series(np.diff(self.indptr), index=self._sample_labels(), name="n_ratings")
+        counted = np.bincount(self.codes, minlength=self.n_annotators)
+        return pd.Series(counted, index=self.annotators, name="n_ratings")
+
+    def of(self, annotator: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what one annotator rated, and how.
+
+        Parameters
+        ----------
+        annotator : label
+            One of `annotators`.
+
+        Returns
+        -------
+        rows : array of int, shape (n,)
+            Positions of the rated samples.
+        values : array, shape (n,) or (n, n_outputs)
+            The ratings, 1-D for one output.
+        """
+        code = check_known("annotator", [annotator], self.annotators, "these ratings")[0]
+        mask = self.codes == code
+        values = self.values[mask]
+        return self.rows[mask], values[:, 0] if self.n_outputs == 1 else values
+
+    def keep_annotators(self, annotators: Any = None, *, min_ratings: int = 1) -> Ratings:
+        """Keep the ratings of some annotators only; the samples stay.
+
+        Parameters
+        ----------
+        annotators : array-like of labels, default=None
+            Whom to keep. None: everybody.
+        min_ratings : int, default=1
+            Drop annotators with fewer ratings than this.
+
+        Returns
+        -------
+        Ratings
+            With the same samples, some of which may have no rating any more.
+        """
+        keep = np.bincount(self.codes, minlength=self.n_annotators) >= min_ratings
+        if annotators is not None:
+            asked = check_known("annotator", annotators, self.annotators, "these ratings")
+            keep &= np.isin(np.arange(self.n_annotators), asked)
+        if keep.all():
+            return self
+        mask = keep[self.codes]
+        indptr = np.concatenate([[0], mask.cumsum()])[self.indptr]
+        codes = (keep.cumsum() - 1).astype(np.int32)[self.codes[mask]]
+        return self._replace(indptr=indptr, codes=codes, values=self.values[mask], annotators=self.annotators[keep])
+
+    def as_consensus(self) -> Ratings:
+        """Return the consensus as the ratings of a single annotator, named "consensus"."""
+        rated = np.diff(self.indptr) > 0
+        values = self.consensus().reshape(self.n_samples, self.n_outputs)[rated].astype(self.values.dtype)
+        return self._replace(
+            indptr=np.concatenate([[0], rated.cumsum()]),
+            codes=np.zeros(len(values), dtype=np.int32),
+            values=values,
+            annotators=np.array([CONSENSUS]),
+        )
+
+    def rescaled(self, to: tuple[float, float] = (-1.0, 1.0)) -> Ratings:
+        """Map the declared scale linearly to another one.
+
+        Parameters
+        ----------
+        to : (low, high), default=(-1, 1)
+            The new scale.
+
+        Returns
+        -------
+        Ratings
+        """
+        if self.scale is None:
+            raise ValueError("these ratings have no scale. Declare it when you make them, for example scale=(1, 7).")
+        low, high = self.scale.T
+        new = check_scale(to, self.n_outputs)
+        assert new is not None
+        values = (self.values - low) / (high - low) * (new[:, 1] - new[:, 0]) + new[:, 0]
+        return self._replace(values=np.clip(values, *new.T).astype(self.values.dtype), scale=new)
+
+    def with_values(self, values: Any) -> Ratings:
+        """Return Ratings of the same samples by the same annotators with other values, without a declared scale.
+
+        Parameters
+        ----------
+        values : array-like, shape (n_ratings,) or (n_ratings, n_outputs)
+            The new values, in the order of `values`.
+
+        Returns
+        -------
+        Ratings
+        """
+        array = check_finite_values("values", values).reshape(len(values), -1)
+        if array.shape != self.values.shape:
+            raise ValueError(f"values must have shape {self.values.shape}, got {np.shape(values)}.")
+        return self._replace(values=array, scale=None)
+
+    def to_long(self, *, sample: str = "sample", annotator: str = "annotator") -> pd.DataFrame:
+        """Return a table with one row a rating.
+
+        Parameters
+        ----------
+        sample, annotator : str, default="sample" and "annotator"
+            Names of the first two columns.
+
+        Returns
+        -------
+        DataFrame
+            Columns: sample (its position if samples have no labels), annotator, and one for each output.
+        """
+        columns: dict[str, Any] = {
+            sample: self._sample_labels()[self.rows],
+            annotator: self.annotators[self.codes],
+        }
+        return pd.DataFrame(columns | dict(zip(self.outputs, self.values.T, strict=True)))
+
+    def to_dense(self) -> np.ndarray:
+        """Return an array with one column an annotator, NaN where an annotator did not rate.
+
+        Returns
+        -------
+        array, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
+            Mind its size: it does not grow with the ratings but with samples times annotators.
+        """
+        dense = np.full((self.n_samples, self.n_annotators, self.n_outputs), np.nan, dtype=self.values.dtype)
+        dense[self.rows, self.codes] = self.values
+        return dense[:, :, 0] if self.n_outputs == 1 else dense
+
+    def _sample_labels(self) -> np.ndarray:
+        """Return the samples' labels, or their positions."""
+        return np.arange(self.n_samples) if self.samples is None else self.samples
+
+    # ------------------------------------------------------------------ what is shown
+
+    def __repr__(self) -> str:
+        return (
+            f"Ratings(n_samples={self.n_samples}, n_ratings={self.n_ratings}, n_annotators={self.n_annotators}, "
+            f"outputs={list(self.outputs)})"
+        )
+
+    def _repr_html_(self) -> str:
+        per_sample = self.n_ratings / max(self.n_samples, 1)
+        per_annotator = self.n_ratings / max(self.n_annotators, 1)
+        summary = pd.DataFrame(self.values, columns=list(self.outputs)).agg(["mean", "std", "min", "max"])
+        names = ", ".join(map(str, self.annotators[:5].tolist())) + (", ..." if self.n_annotators > 5 else "")
+        return (
+            f"<div><p><b>Ratings</b>: {self.n_ratings:,} ratings of {self.n_samples:,} samples ({per_sample:.1f} each) "
+            f"by {self.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
+            f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
+        )
+
+
+def _check_structure(indptr: Any, codes: Any, n_ratings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `indptr` and `codes` as integers if they describe `n_ratings` ratings in rows."""
+    indptr, codes = np.asarray(indptr), np.asarray(codes)
+    for name, array in (("indptr", indptr), ("codes", codes)):
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise TypeError(f"{name} must be one-dimensional integers, got dtype {array.dtype}, shape {array.shape}.")
+    if len(codes) != n_ratings:
+        raise ValueError(f"there are {n_ratings} values, but {len(codes)} codes: give one code for each rating.")
+    if not len(indptr) or indptr[0] != 0 or indptr[-1] != n_ratings or (np.diff(indptr) < 0).any():
+        raise ValueError(f"indptr must rise from 0 to the number of ratings, {n_ratings}, got {indptr!r}.")
+    return indptr.astype(np.int64), codes.astype(np.int64)
+
+
+def _check_outputs(outputs: Sequence[str] | None, n_outputs: int) -> tuple[str, ...]:
+    """Return the outputs' names, unique strings, one for each column of values."""
+    if outputs is None:
+        return ("rating",) if n_outputs == 1 else tuple(f"rating_{index}" for index in range(n_outputs))
+    names = tuple(outputs)
+    if isinstance(outputs, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"outputs must be a sequence of strings, got {outputs!r}.")
+    if len(set(names)) != len(names):
+        raise ValueError(f"outputs must have different names, got {list(names)}.")
+    if len(names) != n_outputs:
+        raise ValueError(f"there are {len(names)} output names, {list(names)}, for {n_outputs} columns of values.")
+    return names
+
+
+def _check_within(values: np.ndarray, scale: np.ndarray | None, outputs: tuple[str, ...]) -> None:
+    """Raise if a rating lies outside the declared scale."""
+    if scale is None or not len(values):
+        return
+    outside = (values < scale[:, 0]) | (values > scale[:, 1])
+    if outside.any():
+        rating, output = np.argwhere(outside)[0]
+        low, high = scale[output]
+        raise ValueError(
+            f"{int(outside.any(axis=1).sum())} of {len(values)} ratings lie outside the declared scale: "
+            f"{outputs[output]!r} goes from {low:g} to {high:g}, got {values[rating, output]:g}."
+        )
+
+
+def _check_columns(frame: Any, columns: list[str]) -> None:
+    """Raise unless `frame` is a DataFrame that has each of `columns` exactly once."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}.")
+    if len(set(columns)) != len(columns):
+        raise ValueError(f"sample, annotator and outputs must be different columns, got {columns}.")
+    for column in columns:
+        n_found = int((frame.columns == column).sum())
+        if n_found == 0:
+            raise ValueError(f"there is no column {column!r}. The columns are {frame.columns.tolist()}.")
+        if n_found > 1:
+            raise ValueError(f"column {column!r} is there {n_found} times. Rename or drop all but one.")
+
+
+def _merge_duplicates(
+    rows: np.ndarray, codes: np.ndarray, values: np.ndarray, labels: np.ndarray, samples: pd.Index, duplicates: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort ratings by sample and annotator; average those given twice, or refuse them."""
+    order = np.lexsort((codes, rows))
+    rows, codes, values = rows[order], codes[order], values[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (np.diff(rows) != 0) | (np.diff(codes) != 0)
+    if first.all():
+        return rows, codes, values
+    if duplicates == "error":
+        again = np.flatnonzero(~first)
+        raise ValueError(
+            f"{len(again)} ratings are by an annotator who rated the same sample before, for example annotator "
+            f"{labels[codes[again[0]]]!r} and sample {samples[rows[again[0]]]!r}. Drop them, or average them with "
+            'duplicates="mean".'
+        )
+    group = first.cumsum() - 1
+    counts = np.bincount(group)
+    means = np.stack([np.bincount(group, column) / counts for column in values.T], axis=1)
+    return rows[first], codes[first], means.astype(values.dtype)

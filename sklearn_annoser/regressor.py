@@ -1,0 +1,556 @@
+"""`AnnotatorMappedRegressor`: learn every annotator of a corpus, serve a new one from a few ratings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_annoser._validation import check_finite_values, check_number, check_option
+from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor
+from sklearn_annoser.mapping import STRATEGIES, Mapping, bootstrap_heads, map_annotators
+from sklearn_annoser.ratings import CONSENSUS, Ratings
+
+__all__ = ["AnnotatorMappedRegressor"]
+
+VARIANTS = ("individual", "individual+consensus", "aggregate")
+
+
+class AnnotatorMappedRegressor(AnnotatorPredictor):
+    """Learn how every annotator of a corpus rates, and predict as a new annotator would from a few of their ratings.
+
+    One network has a trunk shared by all annotators and a linear head for each (:class:`MultiHeadNet`). After `fit`,
+    :meth:`select_annotator` scores every head on a handful of ratings by a new person and makes the most similar
+    annotator's head theirs, with no training. Without ratings of identified annotators this is a plain regressor.
+
+    Parameters
+    ----------
+    variant : {"individual", "individual+consensus", "aggregate"}, default="individual"
+        A head for each annotator (IA in the paper); one more that learns the consensus (IA_mu); a single head that
+        learns the consensus (AG).
+    n_hidden : int, default=256
+        Width of the trunk and of the towers.
+    n_tower_layers : int, default=2
+        Layers of each output's tower.
+    dropout : float, default=0.2
+        Share of the input features dropped in training.
+    lr : float, default=1e-3
+        Learning rate of SGD at the start; it falls to a tenth on plateaus.
+    momentum : float, default=0.9
+        Momentum of SGD.
+    weight_decay : float, default=0.0
+        Weight decay of SGD.
+    batch_size : int, default=32
+        Samples in a batch.
+    max_epochs : int, default=500
+        Most epochs.
+    pretrain_epochs : int, default=5
+        Epochs on the consensus before; its head is copied to every annotator.
+    early_stopping : bool, default=True
+        Whether to set validation samples aside, and to stop and keep the best weights by their loss.
+    validation_fraction : float, default=0.25
+        Share of the samples (of the groups, if `groups` are given to `fit`) set aside, rounded down.
+    patience : int, default=10
+        Epochs without a better validation loss before training stops.
+    lr_patience : int, default=5
+        Epochs without a better validation loss before the learning rate falls.
+    min_ratings : int, default=1
+        Annotators with fewer ratings in the training split get no head.
+    on_unknown : {"warn", "raise", "consensus"}, default="warn"
+        What to do about an annotator who is not known, or whose enrollment ratings are too few or all equal: predict
+        the consensus with a warning, raise an error, or predict the consensus silently.
+    device : str, default="cpu"
+        Torch device; "auto" takes CUDA where there is one.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, batches, dropout, validation split and resamples.
+    verbose : int, default=0
+        1 shows a progress bar, 2 skorch's table.
+    callbacks : list of skorch callbacks, default=None
+        More callbacks for the net.
+
+    Attributes
+    ----------
+    annotators_ : array, shape (n_annotators,)
+        Labels of the annotators that have a head.
+    heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
+        Their heads, on the scale of the ratings, the bias last.
+    outputs_ : tuple of str
+        Names of the outputs.
+    net_ : MultiHeadNet
+        The trained net; it works on ratings rescaled to [-1, 1].
+    history_ : DataFrame
+        Losses by epoch.
+    n_iter_ : int
+        Number of epochs trained.
+    selected_annotator_ : label, tuple of labels, or None
+        What :meth:`select_annotator` returned last.
+    selection_ : DataFrame
+        Its whole score table, best first: a column of CCC for each output, `score` (their sum) and `wins` (share of
+        bootstrap resamples in which the head was the best).
+    confidence_ : float
+        How clearly the selected head beats the others: 0.5 is luck, 1 is always.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of str, shape (n_features_in_,)
+        Names of the features, if `X` had string column names.
+
+    References
+    ----------
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
+    Recognition", 2025, https://arxiv.org/abs/2509.12295
+
+    Examples
+    --------
+    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser.datasets import make_corpora
+    >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
+    >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
+    >>> model.fit(source.X, source.ratings).heads_.shape
+    (10, 2, 33)
+    >>> rows, values = target.ratings.of("target_000")
+    >>> label = model.select_annotator(target.X[rows[:20]], values[:20])
+    >>> model.predict(target.X).shape
+    (300, 2)
+    """
+
+    selected_annotator_: Any
+    _selected_head: np.ndarray | None
+
+    def __init__(
+        self,
+        *,
+        variant: str = "individual",
+        n_hidden: int = 256,
+        n_tower_layers: int = 2,
+        dropout: float = 0.2,
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 500,
+        pretrain_epochs: int = 5,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.25,
+        patience: int = 10,
+        lr_patience: int = 5,
+        min_ratings: int = 1,
+        on_unknown: str = "warn",
+        device: str = "cpu",
+        random_state: Any = None,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.variant = variant
+        self.n_hidden = n_hidden
+        self.n_tower_layers = n_tower_layers
+        self.dropout = dropout
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.pretrain_epochs = pretrain_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.lr_patience = lr_patience
+        self.min_ratings = min_ratings
+        self.on_unknown = on_unknown
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    # ------------------------------------------------------------------ training
+
+    def fit(self, X: Any, y: Any, annotators: Any = None, groups: Any = None) -> AnnotatorMappedRegressor:
+        """Learn every annotator.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples. A C-contiguous float32 array is not copied.
+        y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Ratings; or one rating a sample, by `annotators`.
+        annotators : array-like, shape (n_samples,), default=None
+            Who gave each rating, if `y` is an array. None: it is the consensus.
+        groups : array-like, shape (n_samples,), default=None
+            Group of each sample, such as its speaker: no group is in both training and validation.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        X, ratings = self._check_X_y(X, y, annotators, reset=True)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        split = self._validation_split(seed)
+        ratings = self._trainable(ratings, split, groups)
+        self._start_scale(ratings)
+        net = self._make_net(train_split=split)
+        with _seeded(seed, net.device):
+            net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
+        return self._take(net, ratings.annotators)
+
+    def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
+        """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Ratings; or one rating a sample, by `annotators`.
+        annotators : array-like, shape (n_samples,), default=None
+            Who gave each rating, if `y` is an array.
+
+        Returns
+        -------
+        self
+        """
+        first = not hasattr(self, "net_")
+        self._check_parameters()
+        X, ratings = self._check_X_y(X, y, annotators, reset=first)
+        ratings = self._trainable(ratings, None, None)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        if first:
+            self._start_scale(ratings)
+            net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
+            with _seeded(seed, net.device):
+                net.fit(_tensor(X), self._to_unit(ratings))
+            return self._take(net, ratings.annotators)
+        self._check_outputs(ratings)
+        known = pd.Index(self.annotators_)
+        new = pd.Index(ratings.annotators).difference(known)
+        known = known.append(new) if len(new) else known
+        with _seeded(seed + self.n_iter_, self.net_.device):
+            self.net_.train_epoch(_tensor(X), self._to_unit(_recoded(ratings, known)), n_new=len(new))
+        return self._take(self.net_, known.to_numpy())
+
+    def _check_parameters(self) -> None:
+        """Check the constructor's parameters, each by name."""
+        check_option("variant", self.variant, VARIANTS)
+        check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
+        for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings"):
+            check_number(name, getattr(self, name), low=1, integer=True)
+        for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose"):
+            check_number(name, getattr(self, name), low=0, integer=True)
+        check_number("dropout", self.dropout, low=0, high=0.999)
+        check_number("momentum", self.momentum, low=0, high=0.9999)
+        check_number("lr", self.lr, low=0, open_low=True)
+        check_number("weight_decay", self.weight_decay, low=0)
+        check_number("validation_fraction", self.validation_fraction, low=0, high=0.999, open_low=True)
+
+    def _check_X_y(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[np.ndarray, Ratings]:
+        """Return checked features and, whatever y was given as, Ratings."""
+        if isinstance(y, Ratings):
+            if annotators is not None:
+                raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
+            X = validate_data(self, X, dtype=np.float32, order="C", reset=reset)
+            check_consistent_length(X, y)
+            ratings, ndim = y, y.ndim
+        else:
+            X, y = validate_data(
+                self, X, y, dtype=np.float32, order="C", multi_output=True, y_numeric=True, reset=reset
+            )
+            ratings, ndim = Ratings.from_rows(y, CONSENSUS if annotators is None else annotators), y.ndim
+        if not ratings.n_ratings:
+            raise ValueError("y has no ratings: there is nothing to learn from.")
+        if reset:
+            self.target_ndim_ = ndim
+        return X, ratings
+
+    def _validation_split(self, seed: int) -> Any:
+        """Return what sets the validation samples aside, or None."""
+        from sklearn_annoser.network import ValidationSplit
+
+        return ValidationSplit(self.validation_fraction, random_state=seed) if self.early_stopping else None
+
+    def _trainable(self, ratings: Ratings, split: Any, groups: Any) -> Ratings:
+        """Keep the annotators that have enough ratings in the training split, or their consensus."""
+        n_given = ratings.n_annotators
+        train = ratings if split is None else ratings[split.rows(len(ratings), groups)[0]]
+        minimum = self.min_ratings if split is not None or not hasattr(self, "net_") else 1
+        ratings = ratings.keep_annotators(train.keep_annotators(min_ratings=minimum).annotators)
+        if not ratings.n_ratings:
+            raise ValueError(
+                f"none of {n_given} annotators has min_ratings={minimum} ratings in the training split: there is "
+                "nothing to learn from. Lower min_ratings."
+            )
+        return ratings.as_consensus() if self.variant == "aggregate" else ratings
+
+    def _start_scale(self, ratings: Ratings) -> None:
+        """Remember how ratings become -1 to 1: from their declared scale, or from the range seen."""
+        self.outputs_ = ratings.outputs
+        self.scale_ = ratings.scale
+        seen = np.stack([ratings.values.min(axis=0), ratings.values.max(axis=0)], axis=1).astype(np.float64)
+        low, high = (seen if ratings.scale is None else ratings.scale).T
+        self._centre = (low + high) / 2
+        self._half = np.where(high > low, (high - low) / 2, 1.0)
+
+    def _to_unit(self, ratings: Ratings) -> Ratings:
+        """Return ratings on the scale of the net."""
+        self.check_scale(ratings)
+        return ratings.with_values((ratings.values - self._centre) / self._half)
+
+    def check_scale(self, ratings: Ratings) -> None:
+        """Raise if ratings declare another scale than those of the training.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            Ratings of another corpus.
+        """
+        if ratings.scale is not None and self.scale_ is not None and not np.array_equal(ratings.scale, self.scale_):
+            raise ValueError(
+                f"ratings are on the scale {ratings.scale.tolist()}, those of the training on {self.scale_.tolist()}. "
+                "Bring both to one with ratings.rescaled((low, high))."
+            )
+
+    def _make_net(self, **changes: Any) -> Any:
+        """Return the net that the parameters describe."""
+        import torch
+
+        from sklearn_annoser.network import EpochBar, MultiHeadNet
+
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        callbacks = list(self.callbacks or [])
+        if self.verbose == 1:
+            callbacks.append(("epoch_bar", EpochBar()))
+        settings: dict[str, Any] = {
+            "lr": self.lr,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "pretrain_epochs": self.pretrain_epochs,
+            "patience": self.patience,
+            "lr_patience": self.lr_patience,
+            "consensus_head": self.variant == "individual+consensus",
+            "optimizer__momentum": self.momentum,
+            "optimizer__weight_decay": self.weight_decay,
+            "module__n_hidden": self.n_hidden,
+            "module__n_tower_layers": self.n_tower_layers,
+            "module__dropout": self.dropout,
+            "callbacks": callbacks,
+            "device": device,
+            "verbose": max(self.verbose - 1, 0),
+        }
+        return MultiHeadNet(**(settings | changes))
+
+    def _take(self, net: Any, annotators: np.ndarray) -> AnnotatorMappedRegressor:
+        """Take over a trained net: its heads on the users' scale, its history, and no selection."""
+        heads = net.module_.stacked_heads().cpu().numpy() * self._half[:, None].astype(np.float32)
+        heads[:, :, -1] += self._centre
+        self.net_, self.annotators_ = net, annotators
+        self.heads_, self._consensus_heads = heads[: len(annotators)], heads[len(annotators) :]
+        self.n_iter_ = len(net.history)
+        kept = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
+        self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
+        return self.clear_selection()
+
+    # ------------------------------------------------------------------ serving a new annotator
+
+    def select_annotator(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        strategy: str = "joint",
+        n_heads: int = 5,
+        calibration: str | None = None,
+        n_bootstrap: int = 100,
+    ) -> Any:
+        """Find the known annotator who is most similar to a new one; `predict` then predicts as they would.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples that the new annotator rated.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or Ratings of one annotator
+            Their ratings; 15 to 20 suffice.
+        strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
+            One annotator for all outputs, by the sum of the outputs' CCC; the best for each output; the mean of the
+            `n_heads` best; the mean of all; a uniform draw.
+        n_heads : int, default=5
+            How many heads "top-n" averages.
+        calibration : {None, "affine"}, default=None
+            Whether to move the predictions' mean and spread towards those of the enrollment ratings, the more the more
+            there are: recommended whenever the scale of the predictions matters.
+        n_bootstrap : int, default=100
+            Resamples behind `wins` and `confidence_`; 0 for none.
+
+        Returns
+        -------
+        label, tuple of labels, or None
+            The source annotator; for "separate" one for each output, for "top-n" the best `n_heads`; None if the mean
+            of all heads serves: for "all", and if the ratings do not tell the annotators apart (see `on_unknown`).
+
+        Raises
+        ------
+        NotFittedError
+            `fit` has not been called.
+        ValueError
+            Shapes do not fit, ratings are not finite, or `on_unknown="raise"` and the ratings cannot be mapped.
+        """
+        check_is_fitted(self)
+        check_option("strategy", strategy, STRATEGIES)
+        check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
+        X, ratings = self._check_enrollment(X, y)
+        hidden = np.concatenate([hidden for _, hidden in self.iter_hidden(X)])
+        rng = check_random_state(self.random_state)
+        mapping = map_annotators(
+            hidden,
+            self.heads_,
+            ratings,
+            strategy=strategy,
+            n_heads=n_heads,
+            calibration=calibration,
+            min_ratings=1,
+            rng=rng,
+        )
+        self._report_unmapped(mapping, ratings)
+        if strategy in ("all", "random"):
+            wins, confidence = np.zeros(len(self.heads_)), np.nan
+        else:
+            wins, confidence = bootstrap_heads(
+                hidden, self.heads_, ratings.values, strategy=strategy, n_bootstrap=n_bootstrap, rng=rng
+            )
+        table = pd.DataFrame(mapping.scores[0], index=self.annotators_, columns=list(self.outputs_))
+        table = table.assign(score=mapping.scores[0].sum(axis=1), wins=wins)
+        self.selection_ = table.sort_values("score", ascending=False, kind="stable")
+        self.confidence_ = confidence
+        self._selected_head = mapping.heads[0]
+        self.selected_annotator_ = self._selected_label(mapping, strategy)
+        return self.selected_annotator_
+
+    def clear_selection(self) -> AnnotatorMappedRegressor:
+        """Forget the selected annotator; `predict` predicts the consensus again.
+
+        Returns
+        -------
+        self
+        """
+        self.selected_annotator_ = None
+        self._selected_head = None
+        for name in ("selection_", "confidence_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        return self
+
+    def _check_enrollment(self, X: Any, y: Any) -> tuple[np.ndarray, Ratings]:
+        """Return features and ratings of one new annotator, checked."""
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        if isinstance(y, Ratings):
+            ratings = y.keep_annotators()
+            if ratings.n_annotators != 1:
+                raise ValueError(
+                    f"y must be the ratings of one new annotator, got {ratings.n_annotators}. AnnotatorMapper maps "
+                    "many at once."
+                )
+        else:
+            values = check_finite_values("y", y)
+            if values.ndim == 0:
+                raise ValueError("y must have one row for each sample, got a single number.")
+            n_given = 1 if values.ndim == 1 else values.shape[1]
+            if n_given != len(self.outputs_):
+                raise ValueError(
+                    f"y must have {len(self.outputs_)} outputs, {list(self.outputs_)}, got shape {values.shape}."
+                )
+            check_consistent_length(X, values)
+            ratings = Ratings.from_rows(values, "new annotator", outputs=self.outputs_)
+        check_consistent_length(X, ratings)
+        self._check_outputs(ratings)
+        self.check_scale(ratings)
+        rated = np.diff(ratings.indptr) > 0
+        return X[rated], ratings[rated]
+
+    def _report_unmapped(self, mapping: Mapping, ratings: Ratings) -> None:
+        """Warn or raise if equal ratings left no head to choose."""
+        unmapped = [name for name, mapped in zip(self.outputs_, mapping.mapped[0], strict=True) if not mapped]
+        if not unmapped or self.on_unknown == "consensus":
+            return
+        message = (
+            f"the {ratings.n_ratings} enrollment ratings of {unmapped} are all equal, so every head has a CCC of 0 and "
+            "none can be chosen."
+        )
+        if self.on_unknown == "raise":
+            raise ValueError(f"{message} Enrol with samples that the annotator rates differently.")
+        warnings.warn(f"{message} The mean of all heads is used.", stacklevel=3)
+
+    def _selected_label(self, mapping: Mapping, strategy: str) -> Any:
+        """Return who was chosen: a label, a tuple of labels, or None."""
+        if mapping.chosen is None or not mapping.mapped.any():
+            return None
+        labels = self.annotators_[mapping.chosen[0]]  # (n_outputs, n_chosen)
+        if strategy == "separate":
+            found = zip(labels[:, 0], mapping.mapped[0], strict=True)
+            return tuple(label if mapped else None for label, mapped in found)
+        return tuple(labels[0]) if strategy == "top-n" else labels[0, 0]
+
+    # ------------------------------------------------------------------ what AnnotatorPredictor asks for
+
+    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over what the heads see of each sample, in blocks.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+
+        Yields
+        ------
+        rows : slice
+            The samples of the block.
+        hidden : array, shape (n_block, n_outputs, n_hidden)
+            Output of the towers.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        yield from self.net_.hidden_blocks(X)
+
+    def _default_head(self) -> tuple[np.ndarray, bool]:
+        if self._selected_head is not None:
+            return self._selected_head, True
+        heads = self._consensus_heads if len(self._consensus_heads) else self.heads_
+        return heads.mean(axis=0, dtype=np.float64).astype(heads.dtype), False
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _recoded(ratings: Ratings, annotators: pd.Index) -> Ratings:
+    """Return ratings whose annotators are a longer, given list."""
+    codes = annotators.get_indexer(pd.Index(ratings.annotators))[ratings.codes]
+    return Ratings(
+        ratings.indptr,
+        codes,
+        ratings.values,
+        annotators=annotators.to_numpy(),
+        outputs=ratings.outputs,
+        scale=ratings.scale,
+    )
+
+
+def _tensor(X: np.ndarray) -> Any:
+    """Return features as the tensor that shares their memory."""
+    from sklearn_annoser.network import as_tensor
+
+    return as_tensor(X)
+
+
+def _seeded(seed: int, device: str) -> Any:
+    """Return a context in which torch draws from `seed`, and after which its own state is back."""
+    from sklearn_annoser.network import seeded
+
+    return seeded(seed, device)
