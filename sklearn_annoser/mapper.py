@@ -126,11 +126,14 @@ class AnnotatorMapper(AnnotatorPredictor):
         self
         """
         self._check_parameters()
-        source = self._source()
+        _, source = split_source(self.estimator)
         self.outputs_ = tuple(source.outputs_)
         ratings = self._check_X_y(X, y, annotators)
         source.check_scale(ratings)
-        hidden = np.concatenate([hidden for _, hidden in self._source_hidden(X)])
+        rated = np.flatnonzero(np.diff(ratings.indptr) > 0)
+        if len(rated) < len(ratings):
+            X, ratings = X.iloc[rated] if hasattr(X, "iloc") else np.asarray(X)[rated], ratings[rated]
+        hidden = np.concatenate([hidden for _, hidden in iter_source_hidden(self.estimator, X)])
         rng = check_random_state(self.random_state)
         mapping = map_annotators(
             hidden,
@@ -165,7 +168,7 @@ class AnnotatorMapper(AnnotatorPredictor):
             self._check_X(X, reset=True)
             ratings, self.target_ndim_ = y, y.ndim
         else:
-            if self._pipeline() is None:
+            if split_source(self.estimator)[0] is None:
                 _, y = validate_data(self, X, y, multi_output=True, y_numeric=True)
             else:
                 _, y = validate_data(self, X, y, skip_check_array=True)
@@ -179,33 +182,7 @@ class AnnotatorMapper(AnnotatorPredictor):
 
     def _check_X(self, X: Any, *, reset: bool) -> None:
         """Check features; those of a pipeline are its own affair, and only counted here."""
-        validate_data(self, X, reset=reset, skip_check_array=self._pipeline() is not None)
-
-    def _source(self) -> Any:
-        """Return the fitted regressor."""
-        estimator = self.estimator.estimator if isinstance(self.estimator, FrozenEstimator) else self.estimator
-        regressor = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        if not hasattr(regressor, "iter_hidden"):
-            raise TypeError(
-                f"estimator must be an AnnotatorMappedRegressor, or a Pipeline that ends in one, got "
-                f"{type(regressor).__name__}."
-            )
-        message = (
-            "estimator is not fitted: fit it on the source corpus first. Inside cross-validation wrap it in "
-            "sklearn.frozen.FrozenEstimator, else its fit is lost when scikit-learn clones it."
-        )
-        check_is_fitted(regressor, msg=message)
-        return regressor
-
-    def _pipeline(self) -> Pipeline | None:
-        """Return the steps that come before the regressor, if there are any."""
-        estimator = self.estimator.estimator if isinstance(self.estimator, FrozenEstimator) else self.estimator
-        return estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator) > 1 else None
-
-    def _source_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        """Walk over the source's hidden features of X."""
-        pipeline = self._pipeline()
-        yield from self._source().iter_hidden(X if pipeline is None else pipeline.transform(X))
+        validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise where the mean of all heads has to serve."""
@@ -291,7 +268,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         """
         check_is_fitted(self)
         self._check_X(X, reset=False)
-        yield from self._source_hidden(X)
+        yield from iter_source_hidden(self.estimator, X)
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
         return self.heads_.mean(axis=0, dtype=np.float64).astype(self.heads_.dtype), False
@@ -303,3 +280,27 @@ class AnnotatorMapper(AnnotatorPredictor):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:
+    """Return the steps before a fitted source regressor, None without any, and the regressor."""
+    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    steps = estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator) > 1 else None
+    regressor = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not hasattr(regressor, "iter_hidden"):
+        raise TypeError(
+            f"estimator must be an AnnotatorMappedRegressor, or a Pipeline that ends in one, got "
+            f"{type(regressor).__name__}."
+        )
+    message = (
+        "estimator is not fitted: fit it on the source corpus first. Inside cross-validation wrap it in "
+        "sklearn.frozen.FrozenEstimator, else its fit is lost when scikit-learn clones it."
+    )
+    check_is_fitted(regressor, msg=message)
+    return steps, regressor
+
+
+def iter_source_hidden(estimator: Any, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+    """Walk over a source's hidden features of X, in blocks."""
+    steps, regressor = split_source(estimator)
+    yield from regressor.iter_hidden(X if steps is None else steps.transform(X))

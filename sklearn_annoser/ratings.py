@@ -474,10 +474,30 @@ class Ratings:
             keep &= np.isin(np.arange(self.n_annotators), asked)
         if keep.all():
             return self
-        mask = keep[self.codes]
+        kept = self.keep_ratings(keep[self.codes])
+        codes = (keep.cumsum() - 1).astype(np.int32)[kept.codes]
+        return kept._replace(codes=codes, annotators=self.annotators[keep])
+
+    def keep_ratings(self, mask: Any) -> Ratings:
+        """Keep some ratings only; the samples and the list of annotators stay.
+
+        Parameters
+        ----------
+        mask : array-like of bool, shape (n_ratings,)
+            Which ratings, in the order of `values`.
+
+        Returns
+        -------
+        Ratings
+        """
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (self.n_ratings,):
+            raise ValueError(
+                f"mask must be boolean, one for each of the {self.n_ratings} ratings, got dtype {mask.dtype} and shape "
+                f"{mask.shape}."
+            )
         indptr = np.concatenate([[0], mask.cumsum()])[self.indptr]
-        codes = (keep.cumsum() - 1).astype(np.int32)[self.codes[mask]]
-        return self._replace(indptr=indptr, codes=codes, values=self.values[mask], annotators=self.annotators[keep])
+        return self._replace(indptr=indptr, codes=self.codes[mask], values=self.values[mask])
 
     def as_consensus(self) -> Ratings:
         """Return the consensus as the ratings of a single annotator, named "consensus"."""

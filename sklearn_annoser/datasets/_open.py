@@ -37,8 +37,8 @@ def read_speechocean762(root: Any, *, split: str, outputs: Any = ("fluency", "pr
     Returns
     -------
     Bunch
-        `X`, float32 of shape (n_samples, 768): mean and standard deviation of the last layer; `ratings`, on the scale
-        0 to 10 rescaled to -1 to 1; `groups`, the speakers; `utterances`, the items' table.
+        `X`, float32 of shape (n_samples, 2304): the mean of each layer, and the standard deviation of the last;
+        `ratings`, on the scale 0 to 10 rescaled to -1 to 1; `groups`, the speakers; `utterances`, the items' table.
 
     References
     ----------
@@ -53,8 +53,9 @@ def read_speechocean762(root: Any, *, split: str, outputs: Any = ("fluency", "pr
     items = items[items["split"] == split].reset_index(drop=True)
     with np.load(root / "features_whisper_tiny_en.npz") as features:
         row = pd.Index(features["utt"].astype(str)).get_indexer(items["item_id"])
-        X = np.concatenate([features["mean"][row, -1], features["std"][row]], axis=1).astype(np.float32)
-    return _bunch(items, ratings, X, outputs, (0, 10), items["speaker"])
+        means = features["mean"][row].reshape(len(row), -1)
+        X = np.concatenate([means, features["std"][row]], axis=1).astype(np.float32)
+    return _bunch(items, ratings, X, outputs, (0, 10), groups=items["speaker"].to_numpy())
 
 
 def read_politeness(root: Any, *, corpus: str) -> Bunch:
@@ -73,8 +74,8 @@ def read_politeness(root: Any, *, corpus: str) -> Bunch:
     Returns
     -------
     Bunch
-        `X`, float32 of shape (n_samples, 384); `ratings`, on the scale 1 to 25 rescaled to -1 to 1; `groups`, the
-        communities; `utterances`, the items' table.
+        `X`, float32 of shape (n_samples, 384); `ratings`, on the scale 1 to 25 rescaled to -1 to 1; `utterances`,
+        the items' table.
 
     References
     ----------
@@ -88,7 +89,7 @@ def read_politeness(root: Any, *, corpus: str) -> Bunch:
     with np.load(root / "embeddings_minilm.npz") as features:
         row = pd.Index(features["item_id"].astype(str)).get_indexer(items["item_id"])
         X = features["X"][row].astype(np.float32)
-    return _bunch(items, ratings, X, ["politeness"], (1, 25), items["community"])
+    return _bunch(items, ratings, X, ["politeness"], (1, 25))
 
 
 def _read_tables(root: Path, group: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -100,7 +101,9 @@ def _read_tables(root: Path, group: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise FileNotFoundError(f"{error.filename} is not there: {root} is not this corpus's folder.") from error
 
 
-def _bunch(items: pd.DataFrame, ratings: pd.DataFrame, X: np.ndarray, outputs: Any, scale: Any, groups: Any) -> Bunch:
+def _bunch(
+    items: pd.DataFrame, ratings: pd.DataFrame, X: np.ndarray, outputs: Any, scale: tuple[int, int], **more: Any
+) -> Bunch:
     """Put a corpus together, keeping the ratings of its items."""
     long = ratings[ratings["item_id"].isin(items["item_id"])]
     made = Ratings.from_long(
@@ -112,4 +115,4 @@ def _bunch(items: pd.DataFrame, ratings: pd.DataFrame, X: np.ndarray, outputs: A
         duplicates="mean",
         scale=scale,
     )
-    return Bunch(X=X, ratings=made.rescaled(), groups=groups.to_numpy(), utterances=items)
+    return Bunch(X=X, ratings=made.rescaled(), utterances=items, **more)

@@ -1,0 +1,313 @@
+"""Evaluation: what mapping is worth on a target corpus, strategy beside strategy, as tidy tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from tqdm.auto import tqdm
+
+from sklearn_annoser._validation import check_number
+from sklearn_annoser.mapper import AnnotatorMapper, iter_source_hidden, split_source
+from sklearn_annoser.metrics import annotator_ccc
+from sklearn_annoser.ratings import Ratings
+
+__all__ = [
+    "STRATEGIES",
+    "compare_strategies",
+    "cross_corpus",
+    "draw_enrollment",
+    "leave_one_annotator_out",
+    "summarize_strategies",
+]
+
+# Name in the table -> who predicts, and how it is mapped.
+STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "random": ("source", {"strategy": "random"}),
+    "aggregate": ("aggregate", {"strategy": "all"}),
+    "aggregate, calibrated": ("aggregate", {"strategy": "all", "calibration": "affine"}),
+    "all heads": ("source", {"strategy": "all"}),
+    "mapped": ("source", {"strategy": "joint"}),
+    "mapped, calibrated": ("source", {"strategy": "joint", "calibration": "affine"}),
+    "oracle": ("source", {"strategy": "joint"}),
+}
+
+
+def compare_strategies(
+    source: Any,
+    X: Any,
+    ratings: Ratings,
+    *,
+    aggregate: Any = None,
+    strategies: Mapping[str, tuple[str, dict[str, Any]]] | None = None,
+    enrollment: Any = (20,),
+    n_reserved: int | None = None,
+    n_draws: int = 10,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Score ways to predict new annotators from a few ratings, each annotator on ratings that were not enrolled.
+
+    In each draw every annotator's ratings are shuffled; the first `n_reserved` are for enrollment, of which the first
+    `enrollment` are used; all others are scored. Every strategy and size sees the same draws and the same test ratings.
+
+    Parameters
+    ----------
+    source : fitted AnnotatorMappedRegressor, or a fitted Pipeline that ends in one
+        Who knows the source annotators.
+    X : array-like, shape (n_samples, n_features)
+        Features of the target corpus.
+    ratings : Ratings
+        Ratings of the target corpus. Annotators with fewer than two ratings beyond `n_reserved` are left out.
+    aggregate : fitted AnnotatorMappedRegressor of the "aggregate" variant, or a Pipeline, default=None
+        Behind the "aggregate" strategies, which are left out without it.
+    strategies : dict, default=None
+        Name -> ("source" or "aggregate", parameters of :class:`AnnotatorMapper`). "oracle" is the head that is best on
+        the test ratings. None: `STRATEGIES`.
+    enrollment : sequence of int, default=(20,)
+        Numbers of enrollment ratings.
+    n_reserved : int, default=None
+        Ratings of each annotator that are not scored. None: the largest enrollment.
+    n_draws : int, default=10
+        Random draws of enrollment ratings.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws and of random mappings.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    DataFrame
+        One row for each strategy, draw, enrollment size, annotator and output: `ccc`, and the `source` annotator that
+        served (None where there was no single one).
+
+    Examples
+    --------
+    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser.datasets import make_corpora
+    >>> from sklearn_annoser.evaluation import compare_strategies
+    >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
+    >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
+    >>> results = compare_strategies(model.fit(source.X, source.ratings), target.X, target.ratings, n_draws=2)
+    >>> sorted(results["strategy"].unique())
+    ['all heads', 'mapped', 'mapped, calibrated', 'oracle', 'random']
+    """
+    sizes = [check_number("enrollment", int(size), low=1, integer=True) for size in np.atleast_1d(enrollment)]
+    n_reserved = max(sizes) if n_reserved is None else n_reserved
+    check_number("n_reserved", n_reserved, low=max(sizes), integer=True)
+    estimators = {"source": source} | ({} if aggregate is None else {"aggregate": aggregate})
+    asked = STRATEGIES if strategies is None else strategies
+    chosen = {name: how for name, how in asked.items() if how[0] in estimators}
+    ratings = ratings.keep_annotators(min_ratings=n_reserved + 2)
+    if not ratings.n_annotators:
+        raise ValueError(f"no annotator has {n_reserved + 2} ratings: {n_reserved} to enrol with and two to score on.")
+
+    rng = check_random_state(random_state)
+    remembered = {who: _Remembered(estimator, X) for who, estimator in estimators.items()}
+    rows = np.arange(len(ratings))[:, None]
+    frames = []
+    with tqdm(total=n_draws * len(sizes) * len(chosen), desc="strategies", disable=not verbose) as bar:
+        for draw in range(n_draws):
+            place = _shuffled_places(ratings, rng)
+            test = ratings.keep_ratings(place >= n_reserved)
+            for size in sizes:
+                enrolled = ratings.keep_ratings(place < size)
+                for name, (who, parameters) in chosen.items():
+                    scored = _score_oracle if name == "oracle" else _score_mapper
+                    table = scored(remembered[who], parameters, rows, enrolled, test, rng)
+                    frames.append(table.assign(strategy=name, draw=draw, n_enrollment=size))
+                    bar.update()
+    return pd.concat(frames, ignore_index=True)
+
+
+def cross_corpus(
+    estimator: Any, source: Any, target: Any, *, seeds: Any = (0,), verbose: int = 0, **options: Any
+) -> pd.DataFrame:
+    """Train on a source corpus, enrol the annotators of a target corpus, and compare strategies, for several seeds.
+
+    Parameters
+    ----------
+    estimator : AnnotatorMappedRegressor, or a Pipeline that ends in one
+        What to train; it is cloned. Its "aggregate" variant is trained beside it.
+    source, target : Bunch
+        Corpora with `X`, `ratings` and, for the validation split of the source, `groups`.
+    seeds : sequence of int, default=(0,)
+        Seeds of training and draws.
+    verbose : int, default=0
+        1 shows progress bars.
+    **options : dict
+        More arguments of :func:`compare_strategies`.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`compare_strategies`, with a column `seed`.
+    """
+    frames = []
+    for seed in tqdm(seeds, desc="seeds", disable=not verbose or len(seeds) == 1):
+        model, aggregate = _fit_pair(estimator, source, source.ratings, seed)
+        results = compare_strategies(
+            model, target.X, target.ratings, aggregate=aggregate, random_state=seed, verbose=verbose, **options
+        )
+        frames.append(results.assign(seed=seed))
+    return pd.concat(frames, ignore_index=True)
+
+
+def leave_one_annotator_out(
+    estimator: Any, source: Any, target: Any, *, seeds: Any = (0,), verbose: int = 0, **options: Any
+) -> pd.DataFrame:
+    """Treat each annotator in turn as new: train on all others in the source, enrol that one in the target.
+
+    For corpora that share a few annotators, who rated the same samples.
+
+    Parameters
+    ----------
+    estimator : AnnotatorMappedRegressor, or a Pipeline that ends in one
+        What to train; it is cloned. Its "aggregate" variant is trained beside it.
+    source, target : Bunch
+        Corpora with `X`, `ratings` and, for the validation split of the source, `groups`.
+    seeds : sequence of int, default=(0,)
+        Seeds of training and draws.
+    verbose : int, default=0
+        1 shows a progress bar.
+    **options : dict
+        More arguments of :func:`compare_strategies`.
+
+    Returns
+    -------
+    DataFrame
+        As of :func:`compare_strategies`, with a column `seed`.
+    """
+    shared = target.ratings.annotators
+    frames = []
+    cells = [(seed, annotator) for seed in seeds for annotator in shared]
+    for seed, annotator in tqdm(cells, desc="annotators", disable=not verbose):
+        others = source.ratings.keep_annotators(source.ratings.annotators[source.ratings.annotators != annotator])
+        model, aggregate = _fit_pair(estimator, source, others, seed)
+        own = target.ratings.keep_annotators([annotator])
+        results = compare_strategies(model, target.X, own, aggregate=aggregate, random_state=seed, **options)
+        frames.append(results.assign(seed=seed))
+    return pd.concat(frames, ignore_index=True)
+
+
+def draw_enrollment(ratings: Ratings, n_enrollment: int, *, random_state: Any = None) -> tuple[Ratings, Ratings]:
+    """Split ratings into a few random ones of each annotator to enrol with, and all others.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Ratings of a target corpus.
+    n_enrollment : int
+        Enrollment ratings of each annotator.
+    random_state : int, RandomState or None, default=None
+        Seed of the draw.
+
+    Returns
+    -------
+    enrolled, rest : Ratings
+        Both of all the samples.
+
+    Examples
+    --------
+    >>> from sklearn_annoser import Ratings
+    >>> from sklearn_annoser.evaluation import draw_enrollment
+    >>> enrolled, rest = draw_enrollment(Ratings.from_dense([[1, 2], [3, 4], [5, 6]]), 1, random_state=0)
+    >>> enrolled.n_ratings, rest.n_ratings
+    (2, 4)
+    """
+    check_number("n_enrollment", n_enrollment, low=1, integer=True)
+    place = _shuffled_places(ratings, check_random_state(random_state))
+    return ratings.keep_ratings(place < n_enrollment), ratings.keep_ratings(place >= n_enrollment)
+
+
+def summarize_strategies(results: pd.DataFrame, by: Any = ("strategy",)) -> pd.DataFrame:
+    """Average results over annotators, then over draws: the mean CCC, and its standard deviation over draws.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What :func:`compare_strategies` returned, or several of them with more columns.
+    by : sequence of str, default=("strategy",)
+        Columns that tell the rows of the table apart.
+
+    Returns
+    -------
+    DataFrame
+        A row for each combination of `by`, in the order of `results`, columns (output, "mean" or "std").
+    """
+    keys = list(by)
+    runs = [key for key in ("draw", "seed") if key in results and key not in keys]
+    each = results.groupby([*keys, "output", *runs], sort=False)["ccc"].mean()
+    table = each.groupby([*keys, "output"], sort=False).agg(["mean", "std"])
+    wide = pd.concat({name: table.xs(name, level="output") for name in results["output"].unique()}, axis=1)
+    return wide.loc[results[keys].drop_duplicates().set_index(keys).index]
+
+
+class _Remembered(BaseEstimator):
+    """A source whose hidden features of a corpus are computed once: what it takes as X are row numbers."""
+
+    def __init__(self, estimator: Any, X: Any) -> None:
+        _, source = split_source(estimator)
+        self.hidden_ = np.concatenate([hidden for _, hidden in iter_source_hidden(estimator, X)])
+        self.annotators_, self.outputs_, self.heads_ = source.annotators_, source.outputs_, source.heads_
+        self.check_scale = source.check_scale
+
+    def fit(self, X: Any, y: Any = None) -> _Remembered:
+        """Do nothing: it is fitted."""
+        return self
+
+    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Look the hidden features of some rows up."""
+        yield slice(0, len(X)), self.hidden_[X[:, 0]]
+
+
+def _fit_pair(estimator: Any, corpus: Any, ratings: Ratings, seed: int) -> tuple[Any, Any]:
+    """Fit an estimator, and its aggregate variant, on a source corpus."""
+    fitted = []
+    for variant in (None, "aggregate"):
+        model = clone(estimator)
+        regressor = model[-1] if isinstance(model, Pipeline) else model
+        regressor.set_params(random_state=seed, **({} if variant is None else {"variant": variant}))
+        X = model[:-1].fit_transform(corpus.X) if isinstance(model, Pipeline) else corpus.X
+        regressor.fit(X, ratings, groups=corpus.get("groups"))
+        fitted.append(model)
+    return fitted[0], fitted[1]
+
+
+def _shuffled_places(ratings: Ratings, rng: np.random.RandomState) -> np.ndarray:
+    """Return the place of each rating in a random order of its annotator's ratings."""
+    order = np.lexsort((rng.uniform(size=ratings.n_ratings), ratings.codes))
+    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
+    place = np.empty(ratings.n_ratings, dtype=np.int64)
+    place[order] = np.arange(ratings.n_ratings) - np.repeat(counts.cumsum() - counts, counts)
+    return place
+
+
+def _score_mapper(
+    estimator: Any, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: np.random.RandomState
+) -> pd.DataFrame:
+    """Enrol, predict the test ratings, and score each annotator."""
+    settings: dict[str, Any] = {"n_bootstrap": 0, "min_ratings": 1, "on_unknown": "consensus"} | parameters
+    mapper = AnnotatorMapper(estimator, **settings, random_state=rng)
+    mapper.fit(X, enrolled)
+    scores = annotator_ccc(test, mapper.predict_ratings(X, test))
+    source = mapper.mapping_["source"] if "source" in mapper.mapping_ else pd.Series(None, index=scores.index)
+    return _tidy(scores, source)
+
+
+def _score_oracle(
+    estimator: Any, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: np.random.RandomState
+) -> pd.DataFrame:
+    """Score each annotator with the head that is best on their test ratings."""
+    return _score_mapper(estimator, parameters, X, test, test, rng)
+
+
+def _tidy(scores: pd.DataFrame, source: pd.Series) -> pd.DataFrame:
+    """Return one row for each annotator and output."""
+    table = scores.drop(columns="n_ratings").rename_axis("annotator").assign(source=source.to_numpy())
+    return table.reset_index().melt(id_vars=["annotator", "source"], var_name="output", value_name="ccc")
