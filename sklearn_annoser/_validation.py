@@ -34,70 +34,83 @@ def check_number(
 
 
 def check_labels(name: str, labels: Any) -> np.ndarray:
-    """Return labels as a 1-D array of one kind (all strings or all numbers), none missing."""
-    array = np.asarray(labels)
+    """Return labels as a new 1-D array of one kind (all strings or all numbers), none missing."""
+    # As objects: numpy would make the string "nan" of a missing label, and "1" of a number among strings.
+    array = np.asarray(labels, dtype=object)
     if array.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}.")
-    original = np.asarray(labels, dtype=object)
-    if original.size and pd.isna(original).any():
-        where = int(np.flatnonzero(pd.isna(original))[0])
-        raise ValueError(f"{name} must not be missing, got {original[where]!r} at position {where}.")
-    n_text = sum(isinstance(label, str) for label in original)
-    if n_text not in (0, len(original)):
-        raise TypeError(
-            f"{name} must be all strings or all numbers: {n_text} of {len(original)} are strings. Convert them first, "
-            "for example with .astype(str)."
-        )
-    return original.astype(str) if n_text else array
+    missing = pd.isna(array)
+    if missing.any():
+        where = int(missing.argmax())
+        raise ValueError(f"{name} must not be missing, got {array[where]!r} at position {where}.")
+    kind = pd.api.types.infer_dtype(array)
+    if kind == "string":
+        return array.astype(str)
+    if kind in ("integer", "floating", "mixed-integer-float", "boolean", "empty"):
+        return np.array(array.tolist())
+    n_text = sum(isinstance(label, str) for label in array)
+    found = f"{n_text} of {len(array)} are strings" if n_text else f"these are {kind}"
+    raise TypeError(
+        f"{name} must be all strings or all numbers: {found}. Convert them first, for example with .astype(str)."
+    )
 
 
-def check_finite_values(name: str, values: Any, *, max_ndim: int = 2) -> np.ndarray:
-    """Return `values` as a floating array (float32 stays float32) without NaN or infinity."""
+def check_finite_values(name: str, values: Any, *, max_ndim: int = 2, allow_nan: bool = False) -> np.ndarray:
+    """Return `values` as a floating array (float32 stays float32) without infinity, and without NaN unless allowed."""
     array = np.asarray(values)
     if array.dtype.kind in "OUST":
-        array = _to_float(name, array)
+        array = _to_float(name, np.asarray(values, dtype=object))
     elif array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be numbers, got dtype {array.dtype}.")
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must be an array with one row a sample or rating, got a single number.")
     if array.ndim > max_ndim:
         raise ValueError(f"{name} must have at most {max_ndim} dimensions, got shape {array.shape}.")
-    if not np.isfinite(array).all():
-        where = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+    bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(index) for index in np.argwhere(bad)[0])
         raise ValueError(f"{name} must be finite, got {array[where]} at position {where}.")
     return array
 
 
 def _to_float(name: str, array: np.ndarray) -> np.ndarray:
-    """Turn an object array of numbers into floats; text is refused, with its place."""
+    """Turn an object array of numbers into floats, None and NA into NaN; text is refused, with its place."""
     for position, value in enumerate(array.ravel()):
-        if isinstance(value, str) or not (isinstance(value, Real) or value is None or value is pd.NA):
+        if not (isinstance(value, Real) or value is None or value is pd.NA):
             where = tuple(int(index) for index in np.unravel_index(position, array.shape))
             raise TypeError(f"{name} must be numbers, got {value!r} at position {where}.")
-    return pd.DataFrame(array.reshape(len(array), -1)).astype("float64").to_numpy().reshape(array.shape)
+    return np.where(pd.isna(array), np.nan, array).astype(np.float64)
+
+
+def as_columns(array: np.ndarray) -> np.ndarray:
+    """Return a 1-D array as one column, a 2-D array as it is."""
+    return array[:, None] if array.ndim == 1 else array
 
 
 def check_scale(scale: Any, n_outputs: int) -> np.ndarray | None:
-    """Return a declared rating scale as an (n_outputs, 2) array of lowest and highest rating, or None."""
+    """Return a declared rating scale as a new (n_outputs, 2) array of lowest and highest rating, or None."""
     if scale is None:
         return None
-    array = np.asarray(scale, dtype=np.float64)
+    array = check_finite_values("scale", scale).astype(np.float64)
     if array.shape == (2,):
         array = np.tile(array, (n_outputs, 1))
     if array.shape != (n_outputs, 2):
         raise ValueError(
             f"scale must be (low, high), or one such pair for each of the {n_outputs} outputs, got {scale!r}."
         )
-    if not np.isfinite(array).all() or (array[:, 0] >= array[:, 1]).any():
-        raise ValueError(f"scale must have low < high, both finite, got {scale!r}.")
+    if (array[:, 0] >= array[:, 1]).any():
+        raise ValueError(f"scale must have low < high, got {scale!r}.")
     return array
 
 
 def check_known(what: str, labels: Sequence[Any] | np.ndarray, known: np.ndarray, where: str) -> np.ndarray:
     """Return the positions of `labels` in `known`, or say which label is not there."""
-    codes = pd.Index(known).get_indexer(pd.Index(np.asarray(labels)))
+    labels = check_labels(what, labels)
+    codes = pd.Index(known).get_indexer(pd.Index(labels))
     if (codes < 0).any():
-        unknown = [label.item() if hasattr(label, "item") else label for label in np.asarray(labels)[codes < 0]]
+        unknown = labels[codes < 0].tolist()
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         raise ValueError(
             f"{what} {unknown[0]!r}{more} is not in {where}. It has {len(known)}, for example {known[:3].tolist()}."

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
-from sklearn_annoser._validation import check_finite_values, check_number
+from sklearn_annoser._validation import as_columns, check_finite_values, check_number
 from sklearn_annoser.ratings import Ratings
 
 __all__ = [
@@ -101,9 +102,7 @@ def ccc_score(
     n_used = int(np.count_nonzero(weight))
     if n_used < 2:
         warnings.warn("CCC is not defined for fewer than two samples.", UndefinedMetricWarning, stacklevel=2)
-        return (
-            np.full(true.shape[1], np.nan) if isinstance(multioutput, str) and multioutput == "raw_values" else np.nan
-        )
+        return _average_outputs(np.full(true.shape[1], np.nan), multioutput)
 
     weight = weight / weight.sum()
     mean_true, mean_pred = weight @ true, weight @ pred
@@ -147,7 +146,10 @@ def ccc_matrix(y_true: Any, y_pred: Any) -> np.ndarray:
     if isinstance(y_true, Ratings):
         true = y_true
     else:
-        columns = check_finite_values("y_true", y_true).reshape(len(y_true), -1)
+        columns = as_columns(check_finite_values("y_true", y_true))
+        check_consistent_length(columns, pred)
+        if not columns.size:
+            raise ValueError("y_true and y_pred are empty: CCC needs at least two samples.")
         true = Ratings.from_dense(np.repeat(columns[:, :, None], cube.shape[2], axis=2))
     check_consistent_length(true, pred)
     if true.n_outputs != cube.shape[2]:
@@ -222,7 +224,8 @@ def annotator_ccc(y_true: Ratings, y_pred: Any) -> pd.DataFrame:
     scores = ccc_from_moments(mean_true, mean(true**2), mean_pred, mean(pred**2), mean(true * pred))
     scores[counts < 2] = np.nan
     table = pd.DataFrame(scores, index=y_true.annotators, columns=list(y_true.outputs))
-    return table.assign(n_ratings=counts)
+    table.insert(y_true.n_outputs, "n_ratings", counts)  # unlike assign, this refuses an output of that name
+    return table
 
 
 def individual_ccc_score(
@@ -316,11 +319,10 @@ def _predicted_values(y_true: Ratings, y_pred: Any) -> np.ndarray:
                 f"samples than {y_true!r}."
             )
         return y_pred.values
-    pred = check_finite_values("y_pred", y_pred)
-    pred = pred.reshape(len(pred), -1)
+    pred = as_columns(check_finite_values("y_pred", y_pred))
     if pred.shape != (y_true.n_samples, y_true.n_outputs):
         raise ValueError(
-            f"y_pred must have shape {y_true.shape}, one value for each sample and output, got {np.shape(y_pred)}."
+            f"y_pred must have shape {y_true.shape}, one value for each sample and output, got {pred.shape}."
         )
     return pred[y_true.rows]
 
@@ -331,11 +333,9 @@ def _check_pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
         check_finite_values(name, values).astype(np.float64, copy=False)
         for name, values in (("y_true", y_true), ("y_pred", y_pred))
     )
-    if true.ndim == 0 or pred.ndim == 0:
-        raise ValueError("y_true and y_pred must be arrays with one row a sample, got a single number.")
     check_consistent_length(true, pred)
-    true, pred = true.reshape(len(true), -1) if true.size else true, pred.reshape(len(pred), -1) if pred.size else pred
-    if not len(true):
+    true, pred = as_columns(true), as_columns(pred)
+    if not true.size:
         raise ValueError("y_true and y_pred are empty: CCC needs at least two samples.")
     if true.shape != pred.shape:
         raise ValueError(f"y_true has {true.shape[1]} outputs, but y_pred has {pred.shape[1]}.")
@@ -362,13 +362,21 @@ def _average_outputs(scores: np.ndarray, multioutput: Any) -> float | np.ndarray
             raise ValueError(f"multioutput must be {options}, got {multioutput!r}.")
         return float(scores.mean())
     weights = check_finite_values("multioutput", multioutput, max_ndim=1)
-    if weights.shape != scores.shape or not weights.sum() > 0:
-        raise ValueError(f"multioutput must have one weight for each of {len(scores)} outputs, got {multioutput!r}.")
+    if weights.shape != scores.shape or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            f"multioutput must have one weight for each of {len(scores)} outputs, none negative and not all zero, got "
+            f"{multioutput!r}."
+        )
     return float(np.average(scores, weights=weights))
 
 
 def _predict_for(estimator: Any, X: Any, y: Any) -> Any:
     """Predict each rating of `y` if the estimator knows annotators, else each sample."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    # A search and a pipeline hide the method of the estimator inside.
+    if isinstance(estimator, Pipeline) and hasattr(estimator[-1], "predict_ratings"):
+        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+        estimator = estimator[-1]
     return estimator.predict_ratings(X, y) if hasattr(estimator, "predict_ratings") else estimator.predict(X)
 
 
@@ -378,8 +386,8 @@ def individual_ccc_scorer(estimator: Any, X: Any, y: Any) -> float:
     Parameters
     ----------
     estimator : fitted estimator
-        If it has ``predict_ratings`` each rating is predicted for its annotator, else each sample for all of its
-        raters.
+        If it (or what is inside a pipeline or a search) has ``predict_ratings``, each rating is predicted for its
+        annotator, else each sample for all of its raters.
     X : features, shape (n_samples, n_features)
         Features of the samples.
     y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -400,8 +408,8 @@ def consensus_ccc_scorer(estimator: Any, X: Any, y: Any) -> float:
     Parameters
     ----------
     estimator : fitted estimator
-        If it has ``predict_ratings`` each rating is predicted for its annotator, else each sample for all of its
-        raters.
+        If it (or what is inside a pipeline or a search) has ``predict_ratings``, each rating is predicted for its
+        annotator, else each sample for all of its raters.
     X : features, shape (n_samples, n_features)
         Features of the samples.
     y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser._validation import check_finite_values, check_known, check_labels, check_option, check_scale
+from sklearn_annoser._validation import (
+    as_columns,
+    check_finite_values,
+    check_known,
+    check_labels,
+    check_number,
+    check_option,
+    check_scale,
+)
 
 __all__ = ["CONSENSUS", "Ratings"]
 
@@ -78,14 +86,13 @@ class Ratings:
         samples: Any = None,
         scale: Any = None,
     ) -> None:
-        values = check_finite_values("values", values)
-        values = values.reshape(len(values), -1) if values.ndim != 2 else values
+        values = as_columns(check_finite_values("values", values))
+        if not values.size:
+            raise ValueError("there are no ratings: Ratings need at least one, with at least one output.")
         indptr, codes = _check_structure(indptr, codes, len(values))
         annotators = check_labels("annotators", annotators)
-        if not pd.Index(annotators).is_unique:
-            twice = pd.Index(annotators)[pd.Index(annotators).duplicated()][0]
-            raise ValueError(f"annotators must be unique, got {twice!r} twice.")
-        if len(codes) and not 0 <= codes.min() <= codes.max() < len(annotators):
+        _check_unique("annotators", annotators)
+        if not 0 <= codes.min() <= codes.max() < len(annotators):
             raise ValueError(
                 f"codes must be between 0 and {len(annotators) - 1}, the positions in annotators, got "
                 f"{codes.min()} to {codes.max()}."
@@ -103,8 +110,9 @@ class Ratings:
         codes, values = codes[order], values[order]
         twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(codes) == 0))
         if len(twice):
+            (who,) = annotators[codes[twice[:1]]].tolist()
             raise ValueError(
-                f"annotator {annotators[codes[twice[0]]]!r} rated the sample at position {rows[twice[0]]} twice. "
+                f"annotator {who!r} rated the sample at position {rows[twice[0]]} twice. "
                 'Ratings.from_long(..., duplicates="mean") averages such ratings.'
             )
         self._set(indptr, codes.astype(np.int32), values, annotators, outputs, samples, scale)
@@ -185,23 +193,23 @@ class Ratings:
             or an annotator rated a sample twice.
         """
         check_option("duplicates", duplicates, ("error", "mean"))
-        outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
         _check_columns(frame, [sample, annotator, *outputs])
-        values = check_finite_values("ratings", frame[list(outputs)].to_numpy())
-        labels, codes = np.unique(check_labels(f"column {annotator!r}", frame[annotator]), return_inverse=True)
-
+        if frame.empty:
+            raise ValueError("there are no ratings: frame has no rows.")
+        values = check_finite_values("ratings", frame[outputs].to_numpy())
+        codes, labels = pd.factorize(check_labels(f"column {annotator!r}", frame[annotator]), sort=True)
         rated = check_labels(f"column {sample!r}", frame[sample])
         if samples is None:
-            index = pd.Index(rated).unique()
+            rows, samples = pd.factorize(rated)
         else:
-            index = pd.Index(check_labels("samples", samples))
-            if not index.is_unique:
-                raise ValueError(f"samples must be unique, got {index[index.duplicated()][0]!r} twice.")
-        rows = check_known("rated sample", rated, index.to_numpy(), "`samples`")
+            samples = check_labels("samples", samples)
+            _check_unique("samples", samples)
+            rows = check_known("rated sample", rated, samples, "`samples`")
 
-        rows, codes, values = _merge_duplicates(rows, codes, values, labels, index, duplicates)
-        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(index)).cumsum()])
-        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=index.to_numpy(), scale=scale)
+        rows, codes, values = _merge_duplicates(rows, codes, values, labels, samples, duplicates)
+        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(samples)).cumsum()])
+        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
 
     @classmethod
     def from_dense(
@@ -234,11 +242,8 @@ class Ratings:
         """
         if isinstance(values, pd.DataFrame) and annotators is None:
             annotators = values.columns
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"values must be numbers, NaN where an annotator did not rate, got dtype {array.dtype}.")
-        array = array if array.dtype == np.float32 else array.astype(np.float64)
-        if array.ndim not in (2, 3):
+        array = check_finite_values("values", values, max_ndim=3, allow_nan=True)
+        if array.ndim == 1:
             raise ValueError(
                 f"values must have shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs), got "
                 f"{array.shape}."
@@ -252,7 +257,7 @@ class Ratings:
         if partial.any():
             row, column = np.argwhere(partial)[0]
             raise ValueError(
-                f"annotator {annotators[column]!r} gave only some outputs of the sample at position {row}. "
+                f"annotator {annotators.tolist()[column]!r} gave only some outputs of the sample at position {row}. "
                 "A rating needs a value for every output."
             )
         rows, codes = np.nonzero(~missing.any(axis=2))
@@ -295,7 +300,7 @@ class Ratings:
         values = check_finite_values("values", values)
         if np.ndim(annotators) == 0:
             annotators = np.full(len(values), annotators)
-        labels, codes = np.unique(check_labels("annotators", annotators), return_inverse=True)
+        codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)
         if len(codes) != len(values):
             raise ValueError(f"there are {len(values)} ratings, but {len(codes)} annotators: give one for each rating.")
         indptr = np.arange(len(values) + 1)
@@ -342,6 +347,8 @@ class Ratings:
         return self.n_samples
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("the consensus is computed, so Ratings cannot become an array without a copy.")
         unrated = np.flatnonzero(np.diff(self.indptr) == 0)
         if len(unrated):
             raise ValueError(
@@ -354,7 +361,7 @@ class Ratings:
     def __getitem__(self, key: Any) -> Ratings:
         # scikit-learn's splitters call y[rows, ...] on everything that has a shape.
         if isinstance(key, tuple):
-            if not key or any(rest is not Ellipsis and rest != slice(None) for rest in key[1:]):
+            if not key or any(rest is not Ellipsis and not _is_full_slice(rest) for rest in key[1:]):
                 raise IndexError(f"Ratings are indexed by sample, ratings[rows], got {key!r}.")
             key = key[0]
         rows = self._rows(key)
@@ -369,9 +376,9 @@ class Ratings:
         if isinstance(key, slice):
             return np.arange(self.n_samples)[key]
         rows = np.asarray(key)
-        if rows.size == 0:
+        if rows.shape == (0,) and rows.dtype != bool:
             return np.empty(0, dtype=np.intp)
-        if rows.ndim > 1 or rows.dtype.kind not in "iub":
+        if rows.ndim > 1 or rows.dtype.kind not in "iub" or (rows.ndim == 0 and rows.dtype == bool):
             raise IndexError(
                 f"Ratings are indexed by a slice, integers or a boolean mask, got {type(key).__name__} with dtype "
                 f"{rows.dtype} and shape {rows.shape}."
@@ -468,6 +475,7 @@ class Ratings:
         Ratings
             With the same samples, some of which may have no rating any more.
         """
+        check_number("min_ratings", min_ratings, low=0, integer=True)
         keep = np.bincount(self.codes, minlength=self.n_annotators) >= min_ratings
         if annotators is not None:
             asked = check_known("annotator", annotators, self.annotators, "these ratings")
@@ -542,10 +550,10 @@ class Ratings:
         -------
         Ratings
         """
-        array = check_finite_values("values", values).reshape(len(values), -1)
+        array = as_columns(check_finite_values("values", values))
         if array.shape != self.values.shape:
-            raise ValueError(f"values must have shape {self.values.shape}, got {np.shape(values)}.")
-        return self._replace(values=array, scale=None)
+            raise ValueError(f"values must have shape {self.values.shape}, got {array.shape}.")
+        return self._replace(values=array.copy(), scale=None)
 
     def to_long(self, *, sample: str = "sample", annotator: str = "annotator") -> pd.DataFrame:
         """Return a table with one row a rating.
@@ -560,6 +568,11 @@ class Ratings:
         DataFrame
             Columns: sample (its position if samples have no labels), annotator, and one for each output.
         """
+        if len({sample, annotator, *self.outputs}) < 2 + self.n_outputs:
+            raise ValueError(
+                f"two columns would have the same name: sample={sample!r}, annotator={annotator!r}, outputs "
+                f"{list(self.outputs)}. Give other names to to_long."
+            )
         columns: dict[str, Any] = {
             sample: self._sample_labels()[self.rows],
             annotator: self.annotators[self.codes],
@@ -615,6 +628,18 @@ def _check_structure(indptr: Any, codes: Any, n_ratings: int) -> tuple[np.ndarra
     return indptr.astype(np.int64), codes.astype(np.int64)
 
 
+def _is_full_slice(key: Any) -> bool:
+    """Say whether a key is `:`, without comparing arrays."""
+    return isinstance(key, slice) and key == slice(None)
+
+
+def _check_unique(name: str, labels: np.ndarray) -> None:
+    """Raise if a label is there twice."""
+    again = pd.Index(labels).duplicated()
+    if again.any():
+        raise ValueError(f"{name} must be unique, got {labels[again].tolist()[0]!r} twice.")
+
+
 def _check_outputs(outputs: Sequence[str] | None, n_outputs: int) -> tuple[str, ...]:
     """Return the outputs' names, unique strings, one for each column of values."""
     if outputs is None:
@@ -631,8 +656,9 @@ def _check_outputs(outputs: Sequence[str] | None, n_outputs: int) -> tuple[str, 
 
 def _check_within(values: np.ndarray, scale: np.ndarray | None, outputs: tuple[str, ...]) -> None:
     """Raise if a rating lies outside the declared scale."""
-    if scale is None or not len(values):
+    if scale is None:
         return
+    scale = scale.astype(values.dtype)  # 0.1 as float32 is above 0.1 as float64
     outside = (values < scale[:, 0]) | (values > scale[:, 1])
     if outside.any():
         rating, output = np.argwhere(outside)[0]
@@ -658,7 +684,7 @@ def _check_columns(frame: Any, columns: list[str]) -> None:
 
 
 def _merge_duplicates(
-    rows: np.ndarray, codes: np.ndarray, values: np.ndarray, labels: np.ndarray, samples: pd.Index, duplicates: str
+    rows: np.ndarray, codes: np.ndarray, values: np.ndarray, labels: np.ndarray, samples: np.ndarray, duplicates: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sort ratings by sample and annotator; average those given twice, or refuse them."""
     order = np.lexsort((codes, rows))
@@ -669,10 +695,10 @@ def _merge_duplicates(
         return rows, codes, values
     if duplicates == "error":
         again = np.flatnonzero(~first)
+        (who,), (what,) = labels[codes[again[:1]]].tolist(), samples[rows[again[:1]]].tolist()
         raise ValueError(
             f"{len(again)} ratings are by an annotator who rated the same sample before, for example annotator "
-            f"{labels[codes[again[0]]]!r} and sample {samples[rows[again[0]]]!r}. Drop them, or average them with "
-            'duplicates="mean".'
+            f'{who!r} and sample {what!r}. Drop them, or average them with duplicates="mean".'
         )
     group = first.cumsum() - 1
     counts = np.bincount(group)
