@@ -254,7 +254,8 @@ def _shrunk_affine(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> t
     spread_pred = np.sqrt(mean((pred - mean_pred[ratings.codes]) ** 2))
     spread_true = np.sqrt(mean((ratings.values - mean_true[ratings.codes]) ** 2))
     trust = counts / (counts + PRIOR_RATINGS)
-    usable = (spread_pred > 1e-6 * (1 + np.abs(mean_pred))) & (spread_true > 0)
+    # What rounding leaves of equal values is no spread.
+    usable = (spread_pred > 1e-6 * (1 + np.abs(mean_pred))) & (spread_true > 1e-6 * (1 + np.abs(mean_true)))
     ratio = np.divide(spread_true, spread_pred, out=np.ones_like(spread_pred), where=usable)
     slope = ratio**trust
     return slope, mean_pred * (1 - slope) + trust * (mean_true - mean_pred)

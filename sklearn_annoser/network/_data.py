@@ -29,8 +29,8 @@ class Batch:
         return len(self.X)
 
     def to(self, device: Any) -> Batch:
-        """Return the batch on a device."""
-        if torch.device(device).type == self.X.device.type == "cpu":
+        """Return the batch on a device; None leaves it where it is."""
+        if device is None or torch.device(device).type == self.X.device.type == "cpu":
             return self
         return replace(self, **{name: getattr(self, name).to(device) for name in ("X", "heads", "pairs", "y")})
 
@@ -64,6 +64,8 @@ class RatingsDataset(torch.utils.data.Dataset):
         self._values = y.values.astype(np.float32)
         self._consensus = y.consensus().reshape(len(y), -1).astype(np.float32) if consensus_head else None
         self.rows = np.flatnonzero(np.diff(y.indptr) > 0)
+        if not len(self.rows):
+            raise ValueError("y has no ratings: there is nothing to learn from.")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -174,14 +176,19 @@ class ValidationSplit:
         self, dataset: RatingsDataset, y: Any = None, groups: Any = None
     ) -> tuple[RatingsDataset, RatingsDataset]:
         """Return the training and the validation part of a dataset."""
-        train, valid = self.rows(len(dataset.X), groups)
-        return dataset.take(train), dataset.take(valid)
+        train, valid = (dataset.take(rows) for rows in self.rows(len(dataset.X), groups))
+        if not (len(train) and len(valid)):
+            raise ValueError(
+                f"the validation split leaves {len(train)} rated samples for training and {len(valid)} for validation: "
+                "both need some. Leave out unrated samples, or try another fraction or random_state."
+            )
+        return train, valid
 
 
 def as_tensor(X: Any) -> Tensor:
-    """Return features as a float32 tensor that shares memory with a float32 array."""
+    """Return features as a float32 tensor that shares memory with a float32 array or tensor."""
     if isinstance(X, Tensor):
-        return X
+        return X.to(torch.float32)
     with warnings.catch_warnings():
         # joblib hands large arrays to its workers read-only. Nothing here writes to features.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor
+from torch.utils.data import Subset
 from tqdm.auto import tqdm
 
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, as_tensor
@@ -67,7 +68,8 @@ class MultiHeadNet(NeuralNet):
     criterion : torch module, default=CCCLoss
         Loss of predictions and ratings, each (n_ratings, n_outputs). With a consensus head its loss is added.
     optimizer : torch optimizer, default=LazySGD
-        One that has ``catch_up`` and ``flush`` is told when rows are read.
+        One that has ``catch_up`` and ``flush`` is told when rows are read, and gets sparse gradients of the heads. Any
+        other, such as :class:`torch.optim.Adam`, gets dense ones: the more annotators, the dearer its step.
     lr : float, default=1e-3
         Learning rate at the start.
     max_epochs : int, default=500
@@ -101,6 +103,7 @@ class MultiHeadNet(NeuralNet):
     """
 
     train_split: Any
+    max_epochs: int
 
     def __init__(
         self,
@@ -154,8 +157,38 @@ class MultiHeadNet(NeuralNet):
     def initialize_callbacks(self) -> MultiHeadNet:
         """Make the callbacks; early stopping, which leaves the epoch by an exception, comes after all others."""
         super().initialize_callbacks()
-        self.callbacks_.sort(key=lambda item: item[0] == "early_stopping")
+        self.callbacks_.sort(key=lambda item: isinstance(item[1], EarlyStopping))
         return self
+
+    def initialize_module(self) -> MultiHeadNet:
+        """Make the module, with the sizes that the data decide."""
+        sizes = self.get_params_for("module") | getattr(self, "shape_", {})
+        self.module_ = self.initialized_instance(self.module, sizes)
+        return self
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> MultiHeadNet:
+        """Make the optimizer, and the gradients of the heads as it wants them."""
+        super().initialize_optimizer()
+        self.module_.sparse_heads = self._is_lazy
+        return self
+
+    @property
+    def _is_lazy(self) -> bool:
+        """Whether the optimizer updates rows only when they are read."""
+        return hasattr(self.optimizer_, "catch_up")
+
+    def _start(self, dataset: RatingsDataset) -> None:
+        """Initialize the net for the sizes of some data."""
+        self.shape_ = self._shape_of(dataset)
+        self.initialize()
+
+    def _shape_of(self, dataset: RatingsDataset) -> dict[str, int]:
+        """Return the sizes of the module that some data need."""
+        return {
+            "n_features": dataset.X.shape[1],
+            "n_annotators": dataset.ratings.n_annotators + self.consensus_head,
+            "n_outputs": dataset.ratings.n_outputs,
+        }
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start an epoch's record, and forget the single batches of the last: they would swell memory and pickles."""
@@ -188,66 +221,102 @@ class MultiHeadNet(NeuralNet):
         self
         """
         dataset = self.get_dataset(X, y)
-        self.shape_ = {
-            "n_features": dataset.X.shape[1],
-            "n_annotators": dataset.ratings.n_annotators + self.consensus_head,
-            "n_outputs": dataset.ratings.n_outputs,
-        }
-        self.initialize()
-        if self.pretrain_epochs:
-            self._pretrain(dataset, groups)
-        return self.partial_fit(dataset, groups=groups)
+        split = self.get_split_datasets(dataset, groups=groups)
+        if not (self.warm_start and self.initialized_):
+            self._start(dataset)
+            if self.pretrain_epochs:
+                self._pretrain(split[0])
+        return self._train(dataset, split)
 
-    def _pretrain(self, dataset: RatingsDataset, groups: Any) -> None:
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, groups: Any = None) -> MultiHeadNet:
+        """Train on, for `max_epochs` and without pre-training.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in :meth:`fit`; of the same annotators as there.
+        classes : None
+            Not used.
+
+        Returns
+        -------
+        self
+        """
+        dataset = self.get_dataset(X, y)
+        split = self.get_split_datasets(dataset, groups=groups)
+        if not self.initialized_:
+            self._start(dataset)
+        return self._train(dataset, split)
+
+    def _pretrain(self, train: RatingsDataset) -> None:
         """Train trunk, towers and one head on the consensus, and start every annotator from there."""
-        train, _ = self.get_split_datasets(dataset, groups=groups)
         net = clone(self).set_params(
-            pretrain_epochs=0,
-            consensus_head=False,
-            max_epochs=self.pretrain_epochs,
-            train_split=None,
-            callbacks=None,
-            verbose=0,
+            consensus_head=False, max_epochs=self.pretrain_epochs, train_split=None, callbacks=None, verbose=0
         )
-        net.fit(train.as_consensus())
-        if len(net.history) < self.pretrain_epochs:
+        dataset = train.as_consensus()
+        net._start(dataset)
+        if net._epochs(dataset, (dataset, None)) < self.pretrain_epochs:
             raise KeyboardInterrupt("interrupted before the annotators' heads were trained")
         self.module_.start_from(net.module_)
 
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> MultiHeadNet:
-        """Train on, for `max_epochs`; see :meth:`fit`. An interrupted training keeps the best weights so far."""
-        super().partial_fit(X, y, classes, **fit_params)
-        stop = dict(self.callbacks_).get("early_stopping")
-        n_done = sum("train_loss" in epoch for epoch in self.history[-self.max_epochs :])
-        if n_done < self.max_epochs and not (stop is not None and stop.misses_ >= stop.patience):
+    def _train(self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None]) -> MultiHeadNet:
+        """Train; an interrupted training keeps the best weights so far."""
+        known, found = getattr(self, "shape_", {}), self._shape_of(dataset)
+        if any(found[size] != n for size, n in known.items()):
+            raise ValueError(f"the net was made for {known}, but the data have {found}. Call fit to start anew.")
+        n_done = self._epochs(dataset, split)
+        stopped = any(isinstance(each, EarlyStopping) and each.misses_ >= each.patience for _, each in self.callbacks_)
+        if n_done < self.max_epochs and not stopped:
             if not n_done:
                 raise KeyboardInterrupt("interrupted before the end of the first epoch")
             warnings.warn(
                 f"training was interrupted after {n_done} of at most {self.max_epochs} epochs; the best weights so far "
                 "are kept.",
-                stacklevel=2,
+                stacklevel=3,
             )
+        return self
+
+    def _epochs(self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None]) -> int:
+        """Run up to `max_epochs`, and return how many came to their end; the record of a broken one is dropped."""
+        n_before = len(self.history)
+        super().partial_fit(dataset, split=split)
+        n_done = sum("train_loss" in epoch for epoch in self.history[n_before:])
+        del self.history[n_before + n_done :]
+        return n_done
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, *, split: Any = None, **kwargs: Any) -> Any:
+        """Run the epochs on data that are split already, which keeps groups out of skorch's routing of metadata."""
+        train, valid = self.get_split_datasets(X, y) if split is None else split
+        iterator_train = self.get_iterator(train, training=True)
+        iterator_valid = None if valid is None else self.get_iterator(valid, training=False)
+        for _ in range(self.max_epochs if epochs is None else epochs):
+            self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
+            self.run_single_epoch(iterator_train, training=True, prefix="train", step_fn=self.train_step)
+            self.run_single_epoch(iterator_valid, training=False, prefix="valid", step_fn=self.validation_step)
+            self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
         return self
 
     def get_dataset(self, X: Any, y: Any = None) -> RatingsDataset:
         """Return features and Ratings as a dataset, checked unless `X` is a tensor or a dataset already."""
         if isinstance(X, RatingsDataset):
             return X
-        if not isinstance(X, Tensor):
-            X = check_array(X, dtype=np.float32)
-        return RatingsDataset(X, y, consensus_head=self.consensus_head)
+        return RatingsDataset(_check_features(X), y, consensus_head=self.consensus_head)
 
-    def initialize_module(self) -> MultiHeadNet:
-        """Make the module, with the sizes that the data decide."""
-        self.module_ = self.initialized_instance(
-            self.module, getattr(self, "shape_", {}) | self.get_params_for("module")
-        )
-        return self
+    def get_split_datasets(
+        self, X: Any, y: Any = None, groups: Any = None, **fit_params: Any
+    ) -> tuple[RatingsDataset, RatingsDataset | None]:
+        """Return the training and the validation part, None without a split."""
+        if not self.train_split:
+            return self.get_dataset(X, y), None
+        train, valid = super().get_split_datasets(X, y, groups=groups, **fit_params)
+        return _as_ratings_dataset(train), _as_ratings_dataset(valid)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Catch the batch's heads up, then compute loss and gradients."""
+        if not self.module_.training:  # a callback has predicted
+            self._set_training(True)
         Xi = batch[0].to(self.device)
-        if isinstance(self.optimizer_, LazySGD):
+        if self._is_lazy:
             self.optimizer_.catch_up(self.module_.heads, Xi.heads)
         y_pred = self.module_(Xi)
         loss = self.get_loss(y_pred, Xi.y, X=Xi, training=True)
@@ -265,9 +334,11 @@ class MultiHeadNet(NeuralNet):
             return
         self._set_training(training)
         if training:
-            super().run_single_epoch(iterator, training, prefix, step_fn)
-            if isinstance(self.optimizer_, LazySGD):
-                self.optimizer_.flush()
+            try:
+                super().run_single_epoch(iterator, training, prefix, step_fn)
+            finally:  # also if interrupted
+                if self._is_lazy:
+                    self.optimizer_.flush()
             return
         predictions, truths = [], []
         for batch in iterator:
@@ -302,13 +373,18 @@ class MultiHeadNet(NeuralNet):
         -------
         self
         """
-        if self.train_split:  # the last training was one with early stopping
-            self.train_split, self.max_epochs = None, 1
-            self.initialize_callbacks()
+        kept = self.train_split, self.max_epochs
+        self.train_split, self.max_epochs = None, 1
+        self.initialize_callbacks()
         if n_new:
             self.module_.add_heads(n_new, keep_last=self.consensus_head)
+            self.shape_ = self.shape_ | {"n_annotators": self.module_.n_annotators}
             self.initialize_optimizer()
-        return self.partial_fit(self.get_dataset(X, y))
+        try:
+            return self.partial_fit(X, y)
+        finally:
+            self.train_split, self.max_epochs = kept
+            self.initialize_callbacks()
 
     # ------------------------------------------------------------------ prediction
 
@@ -329,7 +405,11 @@ class MultiHeadNet(NeuralNet):
         hidden : array, shape (n_block, n_outputs, n_hidden)
             Output of the towers.
         """
-        tensor = as_tensor(X)
+        self.check_is_fitted()
+        tensor = _check_features(X)
+        n_features = getattr(self, "shape_", {}).get("n_features", tensor.shape[1])
+        if tensor.shape[1] != n_features:
+            raise ValueError(f"X has {tensor.shape[1]} features, but the net was trained on {n_features}.")
         self.module_.eval()
         for start in range(0, len(tensor), block_rows):
             rows = slice(start, min(start + block_rows, len(tensor)))
@@ -338,7 +418,7 @@ class MultiHeadNet(NeuralNet):
             yield rows, hidden.transpose(0, 1).cpu().numpy()
 
     def predict_annotators(self, X: Any) -> np.ndarray:
-        """Predict how every annotator would rate.
+        """Predict how every annotator would rate, and the consensus last if a head learned it.
 
         Parameters
         ----------
@@ -349,7 +429,7 @@ class MultiHeadNet(NeuralNet):
         -------
         array, shape (n_samples, n_annotators, n_outputs)
         """
-        heads = self.module_.stacked_heads().cpu().numpy()
+        heads = self._heads()
         blocks = [
             np.einsum("noh,aoh->nao", hidden, heads[:, :, :-1], optimize=True) + heads[None, :, :, -1]
             for _, hidden in self.hidden_blocks(X)
@@ -358,5 +438,26 @@ class MultiHeadNet(NeuralNet):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the mean of all annotators, shape (n_samples, n_outputs)."""
-        mean = self.module_.stacked_heads().mean(0).cpu().numpy()
+        heads = self._heads()
+        mean = heads[: len(heads) - self.consensus_head].mean(axis=0)
         return np.concatenate([(hidden * mean[:, :-1]).sum(-1) + mean[:, -1] for _, hidden in self.hidden_blocks(X)])
+
+    def _heads(self) -> np.ndarray:
+        """Return all heads as they are at the present step, (n_annotators, n_outputs, n_hidden + 1)."""
+        self.check_is_fitted()
+        if self._is_lazy:
+            self.optimizer_.flush()
+        return self.module_.stacked_heads().cpu().numpy()
+
+
+def _as_ratings_dataset(part: Any) -> Any:
+    """Return one side of a split as `RatingsDataset`: skorch's own splits answer with torch's subsets."""
+    if not isinstance(part, Subset):
+        return part
+    whole: Any = part.dataset
+    return whole.take(whole.rows[part.indices])
+
+
+def _check_features(X: Any) -> Tensor:
+    """Return features as a float32 tensor: a tensor as it is, an array checked."""
+    return as_tensor(X if isinstance(X, Tensor) else check_array(X, dtype=np.float32))

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+import torch
+
+from sklearn_annoser import Ratings
+from sklearn_annoser.network import CCCLoss, MultiHeadModule, RatingsDataset
+from sklearn_annoser.network._module import StackedLinear
+from tests.oracles_network import plain_hidden, plain_predictions
+
+
+def make_ratings(n_samples, n_annotators, n_outputs, share=0.5, seed=0):
+    rng = np.random.RandomState(seed)
+    values = rng.uniform(-1, 1, size=(n_samples, n_annotators, n_outputs))
+    values[rng.uniform(size=(n_samples, n_annotators)) > share] = np.nan
+    values[0, 0] = 0.5  # never without any rating
+    return Ratings.from_dense(values)
+
+
+def batch_of(X, ratings, **kwargs):
+    dataset = RatingsDataset(X, ratings, **kwargs)
+    return dataset.__getitems__(np.arange(len(dataset)))[0]
+
+
+def make_case(n_outputs=2, n_tower_layers=2):
+    torch.manual_seed(0)
+    X = np.random.RandomState(0).normal(size=(12, 5)).astype(np.float32)
+    module = MultiHeadModule(5, 4, n_outputs, n_hidden=6, n_tower_layers=n_tower_layers)
+    return module.eval(), X, make_ratings(12, 4, n_outputs)
+
+
+@pytest.mark.parametrize("n_tower_layers", [0, 1, 2])
+@pytest.mark.parametrize("n_outputs", [1, 2, 5])
+def test_forward_equals_a_loop_over_ratings(n_outputs, n_tower_layers):
+    module, X, ratings = make_case(n_outputs, n_tower_layers)
+    module.double()
+    batch = batch_of(X, ratings)
+    object.__setattr__(batch, "X", batch.X.double())
+    predicted = module(batch).detach().numpy()
+    assert predicted.shape == (ratings.n_ratings, n_outputs)
+    np.testing.assert_allclose(predicted, plain_predictions(module, X, ratings), atol=1e-10)
+
+
+def test_hidden_features_equal_those_of_single_samples():
+    module, X, _ = make_case()
+    hidden = module.double().hidden(torch.from_numpy(X).double()).detach().numpy()
+    assert hidden.shape == (2, 12, 6)
+    np.testing.assert_allclose(hidden.transpose(1, 0, 2), [plain_hidden(module, x) for x in X], atol=1e-10)
+
+
+def test_stacked_linear_is_one_torch_linear_for_each_output():
+    layer, x = StackedLinear(3, 4, 2), torch.randn(3, 7, 4)
+    for output, plain in enumerate(torch.nn.Linear(4, 2) for _ in range(3)):
+        plain.weight.data, plain.bias.data = layer.weight[output].T, layer.bias[output, 0]
+        torch.testing.assert_close(layer(x)[output], plain(x[output]))
+
+
+def test_heads_and_layers_start_in_the_range_of_torch_linear():
+    module = MultiHeadModule(4, 50, 2, n_hidden=16)
+    for values in (module.heads, module.towers[0].weight, module.towers[0].bias):
+        assert 0.2 < values.abs().max() <= 1 / 4  # 1 / sqrt(16)
+
+
+def test_every_parameter_gets_a_gradient():
+    module, X, ratings = make_case()
+    batch = batch_of(X, ratings)
+    CCCLoss()(module.train()(batch), batch.y).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.to_dense().abs().sum() > 0, name
+
+
+def test_only_the_heads_of_the_batch_are_in_the_gradient():
+    module, X, ratings = make_case()
+    batch = batch_of(X[:3], ratings.keep_annotators([1, 3])[:3])  # codes 0 and 1 of four heads
+    module(batch).sum().backward()
+    assert module.heads.grad.is_sparse
+    assert module.heads.grad._indices()[0].tolist() == batch.heads.tolist() == [0, 1]
+
+
+def test_a_dense_gradient_of_the_heads_is_the_same():
+    module, X, ratings = make_case()
+    batch = batch_of(X, ratings)
+    module(batch).square().sum().backward()
+    sparse, module.heads.grad, module.sparse_heads = module.heads.grad.to_dense(), None, False
+    module(batch).square().sum().backward()
+    assert not module.heads.grad.is_sparse
+    torch.testing.assert_close(module.heads.grad, sparse)
+
+
+def test_a_batch_with_consensus_asks_the_last_head():
+    module, X, ratings = make_case()
+    ratings = ratings.keep_annotators([0, 1, 2])
+    batch = batch_of(X, ratings, consensus_head=True)
+    individual, consensus = batch.parts(module(batch).detach())
+    rated = np.flatnonzero(np.diff(ratings.indptr))
+    alone = Ratings.from_rows(np.zeros((len(rated), 2)), 0)._replace(codes=np.full(len(rated), 3, dtype=np.int32))
+    np.testing.assert_allclose(consensus, plain_predictions(module, X[rated], alone), atol=1e-6)
+    np.testing.assert_allclose(individual, plain_predictions(module, X, ratings), atol=1e-6)
+
+
+def test_parameters_are_those_of_the_paper():
+    module = MultiHeadModule(1536, 100, 2)
+    # One shared layer, two towers of two layers, and 257 numbers for each of 100 annotators and 2 dimensions.
+    expected = (1536 + 1) * 256 + 2 * 2 * (256 + 1) * 256 + 100 * 2 * (256 + 1)
+    assert sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad) == expected
+
+
+def test_dropout_acts_on_the_features_in_training_only():
+    module = MultiHeadModule(20, 1, 1, n_hidden=8, dropout=0.5)
+    X = torch.ones(1, 20)
+    assert torch.equal(module.eval().hidden(X), module.hidden(X))
+    torch.manual_seed(0)
+    assert not torch.equal(module.train().hidden(X), module.hidden(X))
+
+
+def test_stacked_heads_have_the_bias_last():
+    module, X, ratings = make_case()
+    heads = module.stacked_heads()
+    assert heads.shape == (4, 2, 7)
+    assert not heads.requires_grad
+    with torch.no_grad():
+        module.heads.view(4, 2, 7)[:, :, :-1] = 0
+    np.testing.assert_allclose(module(batch_of(X, ratings)).detach(), heads.numpy()[ratings.codes, :, -1])
+
+
+def test_start_from_copies_the_network_and_gives_each_annotator_the_one_head():
+    module, X, ratings = make_case()
+    other = MultiHeadModule(5, 1, 2, n_hidden=6).eval()
+    module.start_from(other)
+    assert torch.equal(module.heads, other.heads.expand(4, -1))
+    torch.testing.assert_close(module.hidden(torch.from_numpy(X)), other.hidden(torch.from_numpy(X)))
+    with torch.no_grad():
+        other.heads.zero_()
+        other.trunk[1].weight.zero_()
+    assert module.heads.abs().min() > 0  # copied, not shared
+    assert module.trunk[1].weight.abs().min() > 0
+
+
+@pytest.mark.parametrize("keep_last", [False, True])
+def test_new_heads_start_as_the_mean_of_all_annotators(keep_last):
+    module, _, _ = make_case()
+    before = module.stacked_heads().clone()
+    module.add_heads(2, keep_last=keep_last)
+    after, n_known = module.stacked_heads(), 4 - keep_last
+    assert module.n_annotators == len(after) == 6
+    assert torch.equal(after[:n_known], before[:n_known])
+    torch.testing.assert_close(after[n_known : n_known + 2], before[:n_known].mean(0).expand(2, -1, -1))
+    assert torch.equal(after[n_known + 2 :], before[n_known:])
+    assert isinstance(module.heads, torch.nn.Parameter)
+    assert module.heads.requires_grad
+
+
+def test_repr_shows_the_shape_of_a_tower():
+    assert "StackedLinear(n_outputs=2, n_in=6, n_out=6)" in repr(make_case()[0])
