@@ -376,7 +376,7 @@ class Ratings:
         if isinstance(key, slice):
             return np.arange(self.n_samples)[key]
         rows = np.asarray(key)
-        if rows.shape == (0,) and rows.dtype != bool:
+        if rows.shape == (0,):
             return np.empty(0, dtype=np.intp)
         if rows.ndim > 1 or rows.dtype.kind not in "iub" or (rows.ndim == 0 and rows.dtype == bool):
             raise IndexError(
