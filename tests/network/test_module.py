@@ -124,7 +124,7 @@ def test_stacked_heads_have_the_bias_last():
 
 
 def test_start_from_copies_the_network_and_gives_each_annotator_the_one_head():
-    module, X, ratings = make_case()
+    module, X, _ = make_case()
     other = MultiHeadModule(5, 1, 2, n_hidden=6).eval()
     module.start_from(other)
     assert torch.equal(module.heads, other.heads.expand(4, -1))
