@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number
 from sklearn_annoser.mapper import AnnotatorMapper, iter_source_hidden, split_source
+from sklearn_annoser.mapping import score_heads
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import Ratings
 
@@ -67,8 +68,9 @@ def compare_strategies(
     aggregate : fitted AnnotatorMappedRegressor of the "aggregate" variant, or a Pipeline, default=None
         Behind the "aggregate" strategies, which are left out without it.
     strategies : dict, default=None
-        Name -> ("source" or "aggregate", parameters of :class:`AnnotatorMapper`). "oracle" is the head that is best on
-        the test ratings. None: `STRATEGIES`.
+        Name -> ("source" or "aggregate", parameters of :class:`AnnotatorMapper`). Two names are special: "random" is
+        the mean score of all heads, what a random one gives on average; "oracle" is the head that is best on the test
+        ratings. None: `STRATEGIES`.
     enrollment : sequence of int, default=(20,)
         Numbers of enrollment ratings.
     n_reserved : int, default=None
@@ -118,8 +120,8 @@ def compare_strategies(
             for size in sizes:
                 enrolled = ratings.keep_ratings(place < size)
                 for name, (who, parameters) in chosen.items():
-                    scored = _score_oracle if name == "oracle" else _score_mapper
-                    table = scored(remembered[who], parameters, rows, enrolled, test, rng)
+                    score = {"random": _score_random, "oracle": _score_oracle}.get(name, _score_mapper)
+                    table = score(remembered[who], parameters, rows, enrolled, test, rng)
                     frames.append(table.assign(strategy=name, draw=draw, n_enrollment=size))
                     bar.update()
     return pd.concat(frames, ignore_index=True)
@@ -289,25 +291,34 @@ def _shuffled_places(ratings: Ratings, rng: np.random.RandomState) -> np.ndarray
 
 
 def _score_mapper(
-    estimator: Any, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: np.random.RandomState
+    source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test ratings, and score each annotator."""
     settings: dict[str, Any] = {"n_bootstrap": 0, "min_ratings": 1, "on_unknown": "consensus"} | parameters
-    mapper = AnnotatorMapper(estimator, **settings, random_state=rng)
+    mapper = AnnotatorMapper(source, **settings, random_state=rng)
     mapper.fit(X, enrolled)
-    scores = annotator_ccc(test, mapper.predict_ratings(X, test))
-    source = mapper.mapping_["source"] if "source" in mapper.mapping_ else pd.Series(None, index=scores.index)
-    return _tidy(scores, source)
+    scores = annotator_ccc(test, mapper.predict_ratings(X, test)).drop(columns="n_ratings")
+    served = mapper.mapping_.get("source", pd.Series(None, index=scores.index, dtype=object))
+    return _tidy(scores, served)
 
 
 def _score_oracle(
-    estimator: Any, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: np.random.RandomState
+    source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Score each annotator with the head that is best on their test ratings."""
-    return _score_mapper(estimator, parameters, X, test, test, rng)
+    return _score_mapper(source, parameters, X, test, test, rng)
+
+
+def _score_random(
+    source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
+) -> pd.DataFrame:
+    """Score each annotator with a head drawn at random: the mean over all heads is what that gives on average."""
+    scores = score_heads(source.hidden_, source.heads_, test).mean(axis=1)  # (n_targets, n_outputs)
+    table = pd.DataFrame(scores, index=test.annotators, columns=list(test.outputs))
+    return _tidy(table, pd.Series(None, index=table.index, dtype=object))
 
 
 def _tidy(scores: pd.DataFrame, source: pd.Series) -> pd.DataFrame:
     """Return one row for each annotator and output."""
-    table = scores.drop(columns="n_ratings").rename_axis("annotator").assign(source=source.to_numpy())
+    table = scores.rename_axis("annotator").assign(source=source.to_numpy())
     return table.reset_index().melt(id_vars=["annotator", "source"], var_name="output", value_name="ccc")

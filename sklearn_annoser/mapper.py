@@ -20,6 +20,8 @@ from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMapper"]
 
+BLOCK_ROWS = 4096
+
 
 class AnnotatorMapper(AnnotatorPredictor):
     """Map every annotator of a target corpus to the known annotators of a fitted regressor.
@@ -131,9 +133,8 @@ class AnnotatorMapper(AnnotatorPredictor):
         ratings = self._check_X_y(X, y, annotators)
         source.check_scale(ratings)
         rated = np.flatnonzero(np.diff(ratings.indptr) > 0)
-        if len(rated) < len(ratings):
-            X, ratings = X.iloc[rated] if hasattr(X, "iloc") else np.asarray(X)[rated], ratings[rated]
-        hidden = np.concatenate([hidden for _, hidden in iter_source_hidden(self.estimator, X)])
+        ratings = ratings[rated]
+        hidden = self._hidden_of_rows(X, rated)
         rng = check_random_state(self.random_state)
         mapping = map_annotators(
             hidden,
@@ -183,6 +184,13 @@ class AnnotatorMapper(AnnotatorPredictor):
     def _check_X(self, X: Any, *, reset: bool) -> None:
         """Check features; those of a pipeline are its own affair, and only counted here."""
         validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
+
+    def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> np.ndarray:
+        """Return the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
+        X = X if hasattr(X, "iloc") else np.asarray(X)
+        parts = (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
+        taken = (X.iloc[part] if hasattr(X, "iloc") else X[part] for part in parts)
+        return np.concatenate([hidden for part in taken for _, hidden in iter_source_hidden(self.estimator, part)])
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise where the mean of all heads has to serve."""

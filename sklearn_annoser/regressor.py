@@ -296,7 +296,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
     def _to_unit(self, ratings: Ratings) -> Ratings:
         """Return ratings on the scale of the net."""
         self.check_scale(ratings)
-        return ratings.with_values((ratings.values - self._centre) / self._half)
+        return ratings.with_values(((ratings.values - self._centre) / self._half).astype(np.float32))
 
     def check_scale(self, ratings: Ratings) -> None:
         """Raise if ratings declare another scale than those of the training.
