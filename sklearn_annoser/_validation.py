@@ -21,15 +21,17 @@ def check_option(name: str, value: Any, options: Collection[Any]) -> Any:
 def check_number(
     name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, integer: bool = False, open_low: bool = False
 ) -> Any:
-    """Return `value` if it is a number between `low` and `high`."""
+    """Return `value` if it is a finite number between `low` and `high`."""
     kind, what = (Integral, "an integer") if integer else (Real, "a number")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
         raise TypeError(f"{name} must be {what}, got {value!r} of type {type(value).__name__}.")
     number = float(value)
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}.")
     if not (low < number if open_low else low <= number) or not number <= high:
         bounds = [f"{'>' if open_low else '>='} {low:g}"] if low > -np.inf else []
         bounds += [f"<= {high:g}"] if high < np.inf else []
-        raise ValueError(f"{name} must be {' and '.join(bounds) or 'finite'}, got {value!r}.")
+        raise ValueError(f"{name} must be {' and '.join(bounds)}, got {value!r}.")
     return value
 
 

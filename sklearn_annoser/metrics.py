@@ -302,7 +302,8 @@ def consensus_ccc_score(y_true: Ratings, y_pred: Any, *, multioutput: Any = "uni
     >>> print(consensus_ccc_score(ratings, [1.5, 2.5, 3.5]))
     1.0
     """
-    pred = y_true.with_values(_predicted_values(y_true, y_pred))
+    values = _predicted_values(y_true, y_pred)
+    pred = y_true.with_values(values)
     rated = np.diff(y_true.indptr) > 0
     return ccc_score(y_true.consensus()[rated], pred.consensus()[rated], multioutput=multioutput)
 

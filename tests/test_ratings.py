@@ -635,7 +635,7 @@ def test_rescaling_is_linear_from_the_declared_scale():
 @patient
 @given(
     hnp.arrays(np.float64, (4, 2), elements=st.floats(1, 7)),
-    st.tuples(st.floats(-50, 49), st.floats(0.1, 50)).map(lambda pair: (pair[0], pair[0] + pair[1])),
+    st.tuples(st.floats(-10, 10), st.floats(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1])),
     st.sampled_from([np.float32, np.float64]),
 )
 def test_rescaling_there_and_back_gives_the_ratings(values, to, dtype):

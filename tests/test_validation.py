@@ -1,0 +1,208 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+from sklearn_annoser._validation import (
+    as_columns,
+    check_finite_values,
+    check_known,
+    check_labels,
+    check_number,
+    check_option,
+    check_scale,
+)
+
+
+@pytest.mark.parametrize(("value", "options"), [("a", ("a", "b")), (None, ("a", None)), (False, [False])])
+def test_an_option_is_returned(value, options):
+    assert check_option("colour", value, options) is value
+
+
+@pytest.mark.parametrize("value", ["c", "", None, 0, True, ["a"], np.array(["a", "b"])], ids=repr)
+def test_what_is_no_option_is_refused_with_the_list_of_them(value):
+    with pytest.raises(ValueError, match=r"colour must be one of \['a', 'b', False\], got "):
+        check_option("colour", value, ("a", "b", False))
+
+
+@pytest.mark.parametrize(
+    ("value", "kwargs"),
+    [
+        (1, {}),
+        (np.int64(3), {"integer": True, "low": 3, "high": 3}),
+        (np.float32(0.5), {"low": 0, "high": 1, "open_low": True}),
+        (-7.5, {}),
+    ],
+)
+def test_a_number_within_its_bounds_is_returned_as_it_is(value, kwargs):
+    assert check_number("size", value, **kwargs) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "kwargs", "error", "match"),
+    [
+        ("1", {}, TypeError, "size must be a number, got '1' of type str"),
+        (None, {}, TypeError, "size must be a number, got None of type NoneType"),
+        (True, {}, TypeError, "size must be a number, got True of type bool"),
+        (np.True_, {"integer": True}, TypeError, "size must be an integer, got .*True.* of type bool"),
+        (1.0, {"integer": True}, TypeError, "size must be an integer, got 1.0 of type float"),
+        (np.array(1), {}, TypeError, "size must be a number, got .* of type ndarray"),
+        (1j, {}, TypeError, "size must be a number, got 1j of type complex"),
+        (0, {"low": 1}, ValueError, "size must be >= 1, got 0"),
+        (0, {"low": 0, "open_low": True}, ValueError, "size must be > 0, got 0"),
+        (2, {"high": 1}, ValueError, "size must be <= 1, got 2"),
+        (2, {"low": 0, "high": 1}, ValueError, "size must be >= 0 and <= 1, got 2"),
+        (np.nan, {"low": 0}, ValueError, "size must be finite, got nan"),
+        (np.inf, {"low": 0}, ValueError, "size must be finite, got inf"),
+    ],
+)
+def test_other_numbers_are_refused(value, kwargs, error, match):
+    with pytest.raises(error, match=match):
+        check_number("size", value, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "expected"),
+    [
+        (["b", "a"], "U", ["b", "a"]),
+        (np.array(["b", "a"]), "U", ["b", "a"]),
+        (pd.Series(["b", "a"], dtype="str"), "U", ["b", "a"]),
+        (pd.Series(["b", "a"], dtype="category"), "U", ["b", "a"]),
+        (pd.Index(["nan", "None"]), "U", ["nan", "None"]),
+        ([2, 1], "i", [2, 1]),
+        (np.array([2, 1], dtype=object), "i", [2, 1]),
+        (pd.Series([2, 1], dtype="Int64"), "i", [2, 1]),
+        (range(2), "i", [0, 1]),
+        ([1, 2.5], "f", [1.0, 2.5]),
+        ([], "f", []),
+    ],
+    ids=repr,
+)
+def test_labels_become_an_array_of_strings_or_of_numbers(labels, kind, expected):
+    array = check_labels("annotators", labels)
+    assert array.dtype.kind == kind
+    assert array.tolist() == expected
+
+
+def test_labels_are_copied():
+    labels = np.array([1, 2])
+    check_labels("annotators", labels)[0] = 9
+    assert labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "match"),
+    [
+        ("ann", ValueError, r"annotators must be one-dimensional, got shape \(\)"),
+        ({"ann"}, ValueError, r"annotators must be one-dimensional, got shape \(\)"),
+        ([["a"], ["b"]], ValueError, r"annotators must be one-dimensional, got shape \(2, 1\)"),
+        (["a", None], ValueError, "annotators must not be missing, got None at position 1"),
+        (["a", np.nan], ValueError, "annotators must not be missing, got nan at position 1"),
+        ([1, np.nan], ValueError, "annotators must not be missing, got nan at position 1"),
+        (pd.Series([1, None], dtype="Int64"), ValueError, "annotators must not be missing, got <NA> at position 1"),
+        (["a", 1, 2], TypeError, "all strings or all numbers: 1 of 3 are strings. Convert them first"),
+        (["a", b"b"], TypeError, "all strings or all numbers: 1 of 2 are strings"),
+        ([b"a", b"b"], TypeError, "all strings or all numbers: these are bytes"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), TypeError, "these are date"),
+        ([{}, {}], TypeError, "all strings or all numbers: these are mixed"),
+    ],
+    ids=repr,
+)
+def test_other_labels_are_refused(labels, error, match):
+    with pytest.raises(error, match=match):
+        check_labels("annotators", labels)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2], np.float64),
+        (np.float32([1, 2]), np.float32),
+        (np.float16([1, 2]), np.float64),
+        (np.array([1, 2], dtype=object), np.float64),
+        (pd.Series([1, 2], dtype="Int64"), np.float64),
+        (np.array([1, 2], dtype=np.uint8), np.float64),
+    ],
+    ids=repr,
+)
+def test_values_become_floats(values, dtype):
+    array = check_finite_values("y", values)
+    assert array.dtype == dtype
+    assert array.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=repr)
+def test_missing_values_are_nan_where_they_are_allowed(missing):
+    assert_array_equal(check_finite_values("y", [[1, missing]], allow_nan=True), [[1, np.nan]])
+    with pytest.raises(ValueError, match=r"y must be finite, got nan at position \(0, 1\)"):
+        check_finite_values("y", [[1, missing]])
+
+
+@pytest.mark.parametrize("allow_nan", [True, False])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
+def test_infinity_is_never_allowed(bad, allow_nan):
+    with pytest.raises(ValueError, match=rf"y must be finite, got {bad} at position \(1,\)"):
+        check_finite_values("y", [1.0, bad], allow_nan=allow_nan)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (2, 0)])
+@pytest.mark.parametrize("dtype", [np.float64, object])
+def test_empty_values_keep_their_shape(shape, dtype):
+    assert check_finite_values("y", np.empty(shape, dtype=dtype)).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "match"),
+    [
+        (1.0, ValueError, "y must be an array with one row a sample or rating, got a single number"),
+        (np.ones((1, 1, 1)), ValueError, r"y must have at most 2 dimensions, got shape \(1, 1, 1\)"),
+        ([[1, 2], [3, "x"]], TypeError, r"y must be numbers, got 'x' at position \(1, 1\)"),
+        (np.array(["1", "2"]), TypeError, r"y must be numbers, got '1' at position \(0,\)"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), TypeError, "y must be numbers, got dtype datetime64"),
+        ([1j], TypeError, "y must be numbers, got dtype complex128"),
+        ([{}], TypeError, r"y must be numbers, got \{\} at position \(0,\)"),
+    ],
+    ids=repr,
+)
+def test_other_values_are_refused(values, error, match):
+    with pytest.raises(error, match=match):
+        check_finite_values("y", values)
+
+
+def test_a_vector_becomes_one_column():
+    assert as_columns(np.ones(3)).shape == (3, 1)
+    assert as_columns(np.ones(0)).shape == (0, 1)
+    assert as_columns(np.ones((0, 2))).shape == (0, 2)
+
+
+def test_one_scale_is_that_of_every_output():
+    assert check_scale((1, 5), 3).tolist() == [[1, 5]] * 3
+    assert check_scale([(1, 5), (0, 1)], 2).tolist() == [[1, 5], [0, 1]]
+    assert check_scale(None, 2) is None
+
+
+def test_a_scale_is_copied():
+    scale = np.array([[1.0, 5.0]])
+    check_scale(scale, 1)[0, 0] = 9
+    assert scale.tolist() == [[1, 5]]
+
+
+def test_known_labels_become_their_positions():
+    assert check_known("annotator", ["b", "a", "b"], np.array(["a", "b"]), "here").tolist() == [1, 0, 1]
+    assert check_known("annotator", [7.0, 3], np.array([3, 7]), "here").tolist() == [1, 0]
+    assert check_known("annotator", [], np.array(["a"]), "here").tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "known", "match"),
+    [
+        (["c"], ["a", "b"], r"annotator 'c' is not in the corpus. It has 2, for example \['a', 'b'\]"),
+        (["c", "a", "d"], list("abefg"), r"annotator 'c' \(and 1 more\) is not in the corpus. It has 5, .* 'b', 'e'\]"),
+        ([1], ["1"], r"annotator 1 is not in the corpus. It has 1, for example \['1'\]"),
+        (["1"], [1], r"annotator '1' is not in the corpus. It has 1, for example \[1\]"),
+        ([None], ["a"], "annotator must not be missing, got None at position 0"),
+    ],
+)
+def test_unknown_labels_are_named(labels, known, match):
+    with pytest.raises(ValueError, match=match):
+        check_known("annotator", labels, np.array(known), "the corpus")
