@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_annoser._validation import check_known, check_number, check_option
+from sklearn_annoser._validation import check_finite_values, check_known, check_number, check_option
 from sklearn_annoser.mapping import predict_pairs
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import CONSENSUS, Ratings
 
-__all__ = ["ON_UNKNOWN", "AnnotatorPredictor"]
+__all__ = ["ON_UNKNOWN", "AnnotatorPredictor", "ratings_of_rows"]
 
 ON_UNKNOWN = ("warn", "raise", "consensus")
 
@@ -24,8 +25,8 @@ ON_UNKNOWN = ("warn", "raise", "consensus")
 class AnnotatorPredictor(RegressorMixin, BaseEstimator):
     """An estimator that predicts by one linear head for each annotator on hidden features of the samples.
 
-    A subclass has the fitted attributes `annotators_`, `outputs_`, `heads_` and `target_ndim_`, the parameter
-    `on_unknown`, and the two methods below.
+    A subclass has the fitted attributes `annotators_`, `outputs_`, `heads_` and `target_ndim_`, the parameters
+    `on_unknown` and `random_state`, and the two methods below.
     """
 
     annotators_: np.ndarray  # (n_annotators,)
@@ -33,6 +34,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
     heads_: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1)
     target_ndim_: int
     on_unknown: str
+    random_state: Any
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Check X and walk over hidden features, (n_block, n_outputs, n_hidden), in blocks of samples."""
@@ -60,6 +62,8 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if annotator is None:
             head = self._default_head()[0]
+        elif np.ndim(annotator):
+            raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
         else:
             head = self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
         return self._predict_head(X, head)
@@ -113,7 +117,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         check_number("max_bytes", max_bytes, low=1, integer=True)
         heads = self._heads_of(annotators)
-        step = max(1, max_bytes // (len(heads) * heads.shape[1] * heads.itemsize))
+        step = max(1, max_bytes // max(heads[:, :, 0].nbytes, 1))
         for rows, hidden in self.iter_hidden(X):
             for start in range(0, len(hidden), step):
                 block = hidden[start : start + step]
@@ -175,6 +179,15 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
             raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
         return float(individual_ccc_score(y, self.predict_ratings(X, y)))
 
+    def _rng(self) -> np.random.RandomState:
+        """Return the random numbers that `random_state` stands for."""
+        try:
+            return check_random_state(self.random_state)
+        except ValueError as error:
+            raise ValueError(
+                f"random_state must be None, an integer or a RandomState, got {self.random_state!r}."
+            ) from error
+
     def _codes_of(self, ratings: Ratings) -> np.ndarray:
         """Return the head of each rating, -1 where the annotator is unknown and the user allows that."""
         known = pd.Index(self.annotators_).get_indexer(pd.Index(ratings.annotators))
@@ -192,18 +205,31 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         return known[ratings.codes]
 
     def _check_outputs(self, ratings: Ratings) -> None:
-        """Raise unless ratings have as many outputs as the heads."""
+        """Raise unless ratings have as many outputs as the heads, and not in another order."""
         if ratings.n_outputs != len(self.outputs_):
             raise ValueError(
                 f"ratings must have {len(self.outputs_)} outputs, {list(self.outputs_)}, got {ratings.n_outputs}: "
                 f"{list(ratings.outputs)}."
+            )
+        if ratings.outputs != self.outputs_ and set(ratings.outputs) == set(self.outputs_):
+            raise ValueError(
+                f"ratings must have the outputs in the order {list(self.outputs_)}, got {list(ratings.outputs)}."
             )
 
     def _heads_of(self, annotators: Any) -> np.ndarray:
         """Return the heads of some annotators, or all."""
         if annotators is None:
             return self.heads_
+        if np.ndim(annotators) == 0:
+            raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
         return self.heads_[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
+
+
+def ratings_of_rows(y: Any, checked: np.ndarray, annotators: Any = None) -> Ratings:
+    """Return Ratings of an array y with one rating a sample; the columns of a DataFrame name the outputs."""
+    outputs = [str(column) for column in y.columns] if hasattr(y, "columns") else None
+    values = check_finite_values("y", checked)
+    return Ratings.from_rows(values, CONSENSUS if annotators is None else annotators, outputs=outputs)
 
 
 def _predict_all(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_number, check_option
-from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor
+from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import CALIBRATIONS, STRATEGIES, Mapping, bootstrap_heads, map_annotators
-from sklearn_annoser.ratings import CONSENSUS, Ratings
+from sklearn_annoser.ratings import Ratings
 
 __all__ = ["AnnotatorMapper"]
 
@@ -135,7 +135,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         rated = np.flatnonzero(np.diff(ratings.indptr) > 0)
         ratings = ratings[rated]
         hidden = self._hidden_of_rows(X, rated)
-        rng = check_random_state(self.random_state)
+        rng = self._rng()
         mapping = map_annotators(
             hidden,
             source.heads_,
@@ -170,11 +170,11 @@ class AnnotatorMapper(AnnotatorPredictor):
             ratings, self.target_ndim_ = y, y.ndim
         else:
             if split_source(self.estimator)[0] is None:
-                _, y = validate_data(self, X, y, multi_output=True, y_numeric=True)
+                _, checked = validate_data(self, X, y, multi_output=True, y_numeric=True)
             else:
-                _, y = validate_data(self, X, y, skip_check_array=True)
-            ratings = Ratings.from_rows(y, CONSENSUS if annotators is None else annotators)
-            self.target_ndim_ = np.ndim(y)
+                _, checked = validate_data(self, X, y, skip_check_array=True)
+            ratings = ratings_of_rows(y, checked, annotators)
+            self.target_ndim_ = np.ndim(checked)
         check_consistent_length(X, ratings)
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nobody to enrol.")
@@ -187,9 +187,7 @@ class AnnotatorMapper(AnnotatorPredictor):
 
     def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> np.ndarray:
         """Return the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
-        X = X if hasattr(X, "iloc") else np.asarray(X)
-        parts = (rows[start : start + BLOCK_ROWS] for start in range(0, len(rows), BLOCK_ROWS))
-        taken = (X.iloc[part] if hasattr(X, "iloc") else X[part] for part in parts)
+        taken = (_take_rows(X, rows[start : start + BLOCK_ROWS]) for start in range(0, len(rows), BLOCK_ROWS))
         return np.concatenate([hidden for part in taken for _, hidden in iter_source_hidden(self.estimator, part)])
 
     def _report_unmapped(self, mapping: Mapping) -> None:
@@ -253,8 +251,8 @@ class AnnotatorMapper(AnnotatorPredictor):
         """Return who serves each annotator on one output: a label, a tuple for "top-n", None for all."""
         if mapping.chosen is None:
             return [None] * len(mapping.mapped)
-        chosen = labels[mapping.chosen[:, output]]  # (n_targets, n_chosen)
-        found = [tuple(row) for row in chosen] if self.strategy == "top-n" else list(chosen[:, 0])
+        chosen = labels[mapping.chosen[:, output]].tolist()  # n_targets lists of n_chosen plain labels
+        found = [tuple(row) if self.strategy == "top-n" else row[0] for row in chosen]
         return [each if mapped else None for each, mapped in zip(found, mapping.mapped[:, output], strict=True)]
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
@@ -288,6 +286,13 @@ class AnnotatorMapper(AnnotatorPredictor):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _take_rows(X: Any, rows: np.ndarray) -> Any:
+    """Return some samples of whatever a pipeline may take: a frame, an array, a sparse matrix, a list."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    return X[rows] if hasattr(X, "shape") else [X[row] for row in rows]
 
 
 def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_finite_values, check_number, check_option
-from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor
+from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
@@ -188,9 +188,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """
         self._check_parameters()
         X, ratings = self._check_X_y(X, y, annotators, reset=True)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        seed = self._rng().randint(2**31 - 1)
         split = self._validation_split(seed)
-        ratings = self._trainable(ratings, split, groups)
+        ratings = self._trainable(ratings, self.min_ratings, split, groups)
         self._start_scale(ratings)
         net = self._make_net(train_split=split)
         with _seeded(seed, net.device):
@@ -199,6 +199,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
 
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
         """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
+
+        After `fit` the learning rate is where the plateaus have brought it, unless `lr` was set anew.
 
         Parameters
         ----------
@@ -216,8 +218,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         first = not hasattr(self, "net_")
         self._check_parameters()
         X, ratings = self._check_X_y(X, y, annotators, reset=first)
-        ratings = self._trainable(ratings, None, None)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        ratings = self._trainable(ratings, self.min_ratings if first else 1)
+        seed = self._rng().randint(2**31 - 1)
         if first:
             self._start_scale(ratings)
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
@@ -227,15 +229,22 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self._check_outputs(ratings)
         known = pd.Index(self.annotators_)
         new = pd.Index(ratings.annotators).difference(known)
-        known = known.append(new) if len(new) else known
-        with _seeded(seed + self.n_iter_, self.net_.device):
-            self.net_.train_epoch(_tensor(X), self._to_unit(_recoded(ratings, known)), n_new=len(new))
-        return self._take(self.net_, known.to_numpy())
+        ratings = _recoded(ratings, known.append(new) if len(new) else known)
+        unit = self._to_unit(ratings)
+        if self.net_.lr != self.lr:
+            self.net_.set_params(lr=self.lr)
+        try:
+            with _seeded(seed + self.n_iter_, self.net_.device):
+                self.net_.train_epoch(_tensor(X), unit, n_new=len(new))
+        finally:  # also if interrupted: the labels must be those of the net's heads
+            self._take(self.net_, ratings.annotators)
+        return self
 
     def _check_parameters(self) -> None:
         """Check the constructor's parameters, each by name."""
         check_option("variant", self.variant, VARIANTS)
         check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
+        check_option("early_stopping", self.early_stopping, (True, False))
         for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings"):
             check_number(name, getattr(self, name), low=1, integer=True)
         for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose"):
@@ -245,6 +254,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_number("lr", self.lr, low=0, open_low=True)
         check_number("weight_decay", self.weight_decay, low=0)
         check_number("validation_fraction", self.validation_fraction, low=0, high=0.999, open_low=True)
+        if not isinstance(self.callbacks, (list, tuple, type(None))):
+            raise TypeError(f"callbacks must be a list of skorch callbacks or None, got {self.callbacks!r}.")
 
     def _check_X_y(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[np.ndarray, Ratings]:
         """Return checked features and, whatever y was given as, Ratings."""
@@ -255,10 +266,10 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             check_consistent_length(X, y)
             ratings, ndim = y, y.ndim
         else:
-            X, y = validate_data(
+            X, checked = validate_data(
                 self, X, y, dtype=np.float32, order="C", multi_output=True, y_numeric=True, reset=reset
             )
-            ratings, ndim = Ratings.from_rows(y, CONSENSUS if annotators is None else annotators), y.ndim
+            ratings, ndim = ratings_of_rows(y, checked, annotators), checked.ndim
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nothing to learn from.")
         if reset:
@@ -271,15 +282,14 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
 
         return ValidationSplit(self.validation_fraction, random_state=seed) if self.early_stopping else None
 
-    def _trainable(self, ratings: Ratings, split: Any, groups: Any) -> Ratings:
+    def _trainable(self, ratings: Ratings, min_ratings: int, split: Any = None, groups: Any = None) -> Ratings:
         """Keep the annotators that have enough ratings in the training split, or their consensus."""
         n_given = ratings.n_annotators
         train = ratings if split is None else ratings[split.rows(len(ratings), groups)[0]]
-        minimum = self.min_ratings if split is not None or not hasattr(self, "net_") else 1
-        ratings = ratings.keep_annotators(train.keep_annotators(min_ratings=minimum).annotators)
+        ratings = ratings.keep_annotators(train.keep_annotators(min_ratings=min_ratings).annotators)
         if not ratings.n_ratings:
             raise ValueError(
-                f"none of {n_given} annotators has min_ratings={minimum} ratings in the training split: there is "
+                f"none of {n_given} annotators has min_ratings={min_ratings} ratings in the training split: there is "
                 "nothing to learn from. Lower min_ratings."
             )
         return ratings.as_consensus() if self.variant == "aggregate" else ratings
@@ -321,6 +331,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        _check_device(device)
         callbacks = list(self.callbacks or [])
         if self.verbose == 1:
             callbacks.append(("epoch_bar", EpochBar()))
@@ -345,6 +356,11 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
 
     def _take(self, net: Any, annotators: np.ndarray) -> AnnotatorMappedRegressor:
         """Take over a trained net: its heads on the users' scale, its history, and no selection."""
+        if not all(bool(weights.isfinite().all()) for weights in net.module_.parameters()):
+            raise ValueError(
+                f"training diverged: weights are not finite any more. Lower lr={self.lr}, momentum={self.momentum} or "
+                f"weight_decay={self.weight_decay}, and see that no feature is far larger than the others."
+            )
         heads = net.module_.stacked_heads().cpu().numpy() * self._half[:, None].astype(np.float32)
         heads[:, :, -1] += self._centre
         self.net_, self.annotators_ = net, annotators
@@ -403,7 +419,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
         X, ratings = self._check_enrollment(X, y)
         hidden = np.concatenate([hidden for _, hidden in self.iter_hidden(X)])
-        rng = check_random_state(self.random_state)
+        rng = self._rng()
         mapping = map_annotators(
             hidden,
             self.heads_,
@@ -455,15 +471,13 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 )
         else:
             values = check_finite_values("y", y)
-            if values.ndim == 0:
-                raise ValueError("y must have one row for each sample, got a single number.")
             n_given = 1 if values.ndim == 1 else values.shape[1]
             if n_given != len(self.outputs_):
                 raise ValueError(
                     f"y must have {len(self.outputs_)} outputs, {list(self.outputs_)}, got shape {values.shape}."
                 )
             check_consistent_length(X, values)
-            ratings = Ratings.from_rows(values, "new annotator", outputs=self.outputs_)
+            ratings = ratings_of_rows(y, values, "new annotator")
         check_consistent_length(X, ratings)
         self._check_outputs(ratings)
         self.check_scale(ratings)
@@ -487,11 +501,11 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """Return who was chosen: a label, a tuple of labels, or None."""
         if mapping.chosen is None or not mapping.mapped.any():
             return None
-        labels = self.annotators_[mapping.chosen[0]]  # (n_outputs, n_chosen)
+        labels = self.annotators_[mapping.chosen[0]].tolist()  # n_outputs lists of n_chosen plain labels
         if strategy == "separate":
-            found = zip(labels[:, 0], mapping.mapped[0], strict=True)
-            return tuple(label if mapped else None for label, mapped in found)
-        return tuple(labels[0]) if strategy == "top-n" else labels[0, 0]
+            found = zip(labels, mapping.mapped[0], strict=True)
+            return tuple(best if mapped else None for (best,), mapped in found)
+        return tuple(labels[0]) if strategy == "top-n" else labels[0][0]
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
@@ -518,7 +532,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         if self._selected_head is not None:
             return self._selected_head, True
         heads = self._consensus_heads if len(self._consensus_heads) else self.heads_
-        return heads.mean(axis=0, dtype=np.float64).astype(heads.dtype), False
+        consensus_only = self.annotators_.tolist() == [CONSENSUS]  # nobody is known, and nobody was meant to be
+        return heads.mean(axis=0, dtype=np.float64).astype(heads.dtype), consensus_only
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
@@ -547,6 +562,20 @@ def _tensor(X: np.ndarray) -> Any:
     from sklearn_annoser.network import as_tensor
 
     return as_tensor(X)
+
+
+def _check_device(device: Any) -> None:
+    """Raise unless torch knows the device, and has it if it is CUDA."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f'device must be "auto" or a torch device, such as "cpu" or "cuda:0", got {device!r}.'
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f'device={device!r} needs CUDA, which torch does not find. device="auto" goes without.')
 
 
 def _seeded(seed: int, device: str) -> Any:
