@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.utils import check_array
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
@@ -42,7 +41,9 @@ class EpochBar(Callback):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Close it."""
         self.bar_.close()
-        del self.bar_  # it does not pickle
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "bar_"}  # which does not pickle
 
 
 @contextmanager
@@ -250,9 +251,8 @@ class MultiHeadNet(NeuralNet):
 
     def _pretrain(self, train: RatingsDataset) -> None:
         """Train trunk, towers and one head on the consensus, and start every annotator from there."""
-        net = clone(self).set_params(
-            consensus_head=False, max_epochs=self.pretrain_epochs, train_split=None, callbacks=None, verbose=0
-        )
+        changes = {"consensus_head": False, "train_split": None, "callbacks": None, "verbose": 0}
+        net = type(self)(**(self.get_params(deep=False) | changes | {"max_epochs": self.pretrain_epochs}))
         dataset = train.as_consensus()
         net._start(dataset)
         if net._epochs(dataset, (dataset, None)) < self.pretrain_epochs:
@@ -308,7 +308,7 @@ class MultiHeadNet(NeuralNet):
         """Return the training and the validation part, None without a split."""
         if not self.train_split:
             return self.get_dataset(X, y), None
-        train, valid = super().get_split_datasets(X, y, groups=groups, **fit_params)
+        train, valid = super().get_split_datasets(self.get_dataset(X, y), groups=groups, **fit_params)
         return _as_ratings_dataset(train), _as_ratings_dataset(valid)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
@@ -378,7 +378,7 @@ class MultiHeadNet(NeuralNet):
         self.initialize_callbacks()
         if n_new:
             self.module_.add_heads(n_new, keep_last=self.consensus_head)
-            self.shape_ = self.shape_ | {"n_annotators": self.module_.n_annotators}
+            self.shape_ = getattr(self, "shape_", {}) | {"n_annotators": self.module_.n_annotators}
             self.initialize_optimizer()
         try:
             return self.partial_fit(X, y)
