@@ -284,7 +284,8 @@ def bootstrap_heads(
     values : array, shape (n_ratings, n_outputs)
         The ratings.
     strategy : {"joint", "separate", "top-n"}, default="joint"
-        "separate" resamples for each output on its own; the others by the sum of the outputs' CCC.
+        "separate" chooses for each output on its own, and averages over the outputs whose ratings differ; the others
+        choose by the sum of the outputs' CCC.
     n_bootstrap : int, default=100
         Number of resamples.
     rng : RandomState
@@ -299,23 +300,24 @@ def bootstrap_heads(
         that is always the best. NaN where that cannot be told: fewer than two heads, or too few or constant ratings.
     """
     n = len(values)
-    wins = np.zeros(len(heads))
     if n < 3 or len(heads) < 2 or n_bootstrap == 0:
-        return wins, np.nan
+        return np.zeros(len(heads)), np.nan
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
     inside, outside = _resampled_ccc(hidden, heads, values, counts), _resampled_ccc(hidden, heads, values, counts == 0)
     if strategy != "separate":
         inside, outside = inside.sum(axis=0, keepdims=True), outside.sum(axis=0, keepdims=True)
-    confidences = []
+    wins, confidences = [], []
     for score_in, score_out in zip(inside, outside, strict=True):
         # A resample tells something if its ratings differ, both those that choose and those that judge.
         telling = (np.ptp(score_in, axis=1) > 0) & (np.ptp(score_out, axis=1) > 0)
         best = score_in[telling].argmax(axis=1)
-        wins += np.bincount(best, minlength=len(heads)) / max(len(best), 1) / len(inside)
+        if not len(best):
+            continue
+        wins.append(np.bincount(best, minlength=len(heads)) / len(best))
         own = score_out[telling][np.arange(len(best)), best][:, None]
         beaten = (score_out[telling] < own).sum(axis=1) + ((score_out[telling] == own).sum(axis=1) - 1) / 2
-        confidences.append(np.mean(beaten / (len(heads) - 1)) if len(best) else np.nan)
-    return wins, float(np.mean(confidences))
+        confidences.append(np.mean(beaten / (len(heads) - 1)))
+    return (np.mean(wins, axis=0), float(np.mean(confidences))) if wins else (np.zeros(len(heads)), np.nan)
 
 
 def _resampled_ccc(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
