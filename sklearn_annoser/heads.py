@@ -201,7 +201,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
             )
             if self.on_unknown == "raise":
                 raise ValueError(f'{message} on_unknown="consensus" predicts the consensus for them.')
-            warnings.warn(f"{message} The consensus is predicted for them.", stacklevel=4)
+            warnings.warn(f"{message} The consensus is predicted for them.", stacklevel=3)
         return known[ratings.codes]
 
     def _check_outputs(self, ratings: Ratings) -> None:

@@ -228,11 +228,12 @@ class AnnotatorMapper(AnnotatorPredictor):
     ) -> pd.DataFrame:
         """Return one row an annotator: who serves them, how well it fits, how sure that is."""
         columns: dict[str, Any] = {}
+        index = pd.Index(ratings.annotators, name="annotator")
         if self.strategy == "separate":
             for output, name in enumerate(self.outputs_):
-                columns[f"source_{name}"] = self._sources(mapping, source_labels, output)
+                columns[f"source_{name}"] = self._sources(mapping, source_labels, output, index)
         else:
-            columns["source"] = self._sources(mapping, source_labels, 0)
+            columns["source"] = self._sources(mapping, source_labels, 0, index)
         for output, name in enumerate(self.outputs_):
             best: Any = np.nan
             if mapping.chosen is not None:
@@ -245,15 +246,16 @@ class AnnotatorMapper(AnnotatorPredictor):
             for output, name in enumerate(self.outputs_):
                 columns[f"slope_{name}"] = mapping.slope[:, output]
                 columns[f"offset_{name}"] = mapping.offset[:, output]
-        return pd.DataFrame(columns, index=pd.Index(ratings.annotators, name="annotator"))
+        return pd.DataFrame(columns, index=index)
 
-    def _sources(self, mapping: Mapping, labels: np.ndarray, output: int) -> list[Any]:
+    def _sources(self, mapping: Mapping, labels: np.ndarray, output: int, index: pd.Index) -> pd.Series:
         """Return who serves each annotator on one output: a label, a tuple for "top-n", None for all."""
-        if mapping.chosen is None:
-            return [None] * len(mapping.mapped)
-        chosen = labels[mapping.chosen[:, output]].tolist()  # n_targets lists of n_chosen plain labels
-        found = [tuple(row) if self.strategy == "top-n" else row[0] for row in chosen]
-        return [each if mapped else None for each, mapped in zip(found, mapping.mapped[:, output], strict=True)]
+        served: list[Any] = [None] * len(index)
+        if mapping.chosen is not None:
+            chosen = labels[mapping.chosen[:, output]].tolist()  # n_targets lists of n_chosen plain labels
+            for target in np.flatnonzero(mapping.mapped[:, output]):
+                served[target] = tuple(chosen[target]) if self.strategy == "top-n" else chosen[target][0]
+        return pd.Series(served, index=index, dtype=object)  # else pandas makes NaN of None, and 1.0 of 1
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 

@@ -1,0 +1,388 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sklearn_annoser import AnnotatorMapper, Ratings
+from sklearn_annoser.metrics import ccc_scorers, individual_ccc_scorer
+from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
+
+SOURCE, TARGET = corpora()
+X, RATINGS = TARGET.X[ENROLLED], TARGET.ratings[ENROLLED]
+REST_RATINGS = TARGET.ratings[REST]
+
+
+@pytest.fixture(scope="module")
+def source():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return make_pipeline(StandardScaler(), quick(max_epochs=20)).fit(SOURCE.X, SOURCE.ratings)
+
+
+@pytest.fixture
+def mapper(source):
+    return AnnotatorMapper(FrozenEstimator(source), n_bootstrap=20, random_state=0)
+
+
+# ---------------------------------------------------------------------- planted truth, and one by one
+
+
+def test_annotators_are_mapped_to_their_own_type(mapper):
+    types = dict(zip(SOURCE.ratings.annotators, SOURCE.types, strict=True))
+    found = mapper.fit(X, RATINGS).mapping_["source"].map(types)
+    assert (found.to_numpy() == TARGET.types).mean() >= 0.8
+
+
+def test_mapping_predicts_better_than_all_heads_and_than_random_ones(mapper):
+    scores = {
+        strategy: mapper.set_params(strategy=strategy).fit(X, RATINGS).score(TARGET.X[REST], REST_RATINGS)
+        for strategy in ("joint", "all", "random")
+    }
+    assert scores["joint"] > scores["all"] + 0.1
+    assert scores["joint"] > scores["random"] + 0.1
+
+
+@pytest.mark.parametrize("calibration", [None, "affine"])
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "all"])
+def test_mapping_a_corpus_is_selecting_for_each_annotator(mapper, strategy, calibration):
+    options = {"strategy": strategy, "calibration": calibration, "n_heads": 3}
+    mapper.set_params(**options).fit(X, RATINGS)
+    one = trained()
+    for name in RATINGS.annotators:
+        chosen = one.select_annotator(*ratings_of(TARGET, name, ENROLLED), **options)
+        row = mapper.mapping_.loc[name]
+        mapped = (row["source_activation"], row["source_valence"]) if strategy == "separate" else row["source"]
+        assert mapped == chosen
+        expected = one.predict(TARGET.X[REST])
+        np.testing.assert_allclose(mapper.predict(TARGET.X[REST], annotator=name), expected, atol=1e-4)
+
+
+def test_a_random_mapping_is_the_random_selection(mapper):
+    own = RATINGS.keep_annotators(["target_005"])
+    mapper.set_params(strategy="random").fit(X, own)
+    assert mapper.mapping_.loc["target_005", "source"] == trained().select_annotator(X, own, strategy="random")
+
+
+def test_frozen_bare_and_pickled_sources_map_alike(source):
+    for fitted in (source, FrozenEstimator(source), pickle.loads(pickle.dumps(source))):
+        mapper = AnnotatorMapper(fitted, n_bootstrap=20, random_state=0).fit(X, RATINGS)
+        expected = AnnotatorMapper(source, n_bootstrap=20, random_state=0).fit(X, RATINGS).mapping_
+        pd.testing.assert_frame_equal(mapper.mapping_, expected)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda steps: steps,
+        FrozenEstimator,
+        lambda steps: make_pipeline(FrozenEstimator(steps[0]), FrozenEstimator(steps[1])),
+        lambda steps: make_pipeline(*steps),
+    ],
+    ids=["pipeline", "frozen pipeline", "pipeline of frozen steps", "another pipeline"],
+)
+def test_a_pipeline_maps_as_its_last_step_on_transformed_features(pipeline, wrap):
+    mapper = AnnotatorMapper(wrap(pipeline), random_state=0).fit(X, RATINGS)
+    last = AnnotatorMapper(pipeline[-1], random_state=0).fit(pipeline[:-1].transform(X), RATINGS)
+    pd.testing.assert_frame_equal(mapper.mapping_, last.mapping_)
+    expected = last.predict(pipeline[:-1].transform(X), annotator="target_000")
+    np.testing.assert_array_equal(mapper.predict(X, annotator="target_000"), expected)
+    assert mapper.n_features_in_ == 16
+
+
+def test_one_rating_a_sample_by_annotators_is_the_same_as_ratings(mapper):
+    annotators = np.array(["ann", "bob"])[np.arange(250) % 2]
+    values = RATINGS.consensus()
+    by_rows = mapper.fit(X, values, annotators=annotators).mapping_
+    pd.testing.assert_frame_equal(by_rows, mapper.fit(X, Ratings.from_rows(values, annotators)).mapping_)
+
+
+def test_a_plain_array_is_one_new_annotator(mapper):
+    values = RATINGS.consensus()
+    assert mapper.fit(X.tolist(), values.tolist()).annotators_.tolist() == ["consensus"]
+    np.testing.assert_allclose(mapper.predict(X), mapper.predict(X, annotator="consensus"), atol=1e-6)
+
+
+# ---------------------------------------------------------------------- what fit leaves
+
+ALWAYS = ["ccc_activation", "ccc_valence", "confidence", "n_ratings"]
+
+
+@pytest.mark.parametrize(
+    ("options", "columns"),
+    [
+        ({}, ["source", *ALWAYS]),
+        ({"strategy": "separate"}, ["source_activation", "source_valence", *ALWAYS]),
+        (
+            {"strategy": "all", "calibration": "affine"},
+            ["source", *ALWAYS, "slope_activation", "offset_activation", "slope_valence", "offset_valence"],
+        ),
+    ],
+)
+def test_the_mapping_has_a_row_an_annotator_and_the_documented_columns(mapper, options, columns):
+    table = mapper.set_params(**options).fit(X, RATINGS).mapping_
+    assert table.columns.tolist() == columns
+    assert table.index.tolist() == RATINGS.annotators.tolist() == mapper.annotators_.tolist()
+    assert table.index.name == "annotator"
+    assert table["n_ratings"].tolist() == RATINGS.counts().tolist()
+
+
+def test_the_scores_are_those_of_the_selection(mapper, source):
+    mapper.fit(X, RATINGS)
+    one = trained()
+    one.select_annotator(*ratings_of(TARGET, "target_007", ENROLLED))
+    assert mapper.scores_.shape == (12, 12, 2)
+    expected = one.selection_.loc[source.annotators_, ["activation", "valence"]]
+    np.testing.assert_allclose(mapper.scores_[7], expected, atol=1e-5)
+    row = mapper.mapping_.loc["target_007"]
+    assert row[["ccc_activation", "ccc_valence"]].tolist() == pytest.approx(expected.loc[row["source"]].tolist())
+
+
+def test_confidence_tells_a_clear_mapping_from_none(mapper):
+    assert mapper.fit(X, RATINGS).mapping_["confidence"].between(0, 1).all()
+    assert mapper.fit(SOURCE.X, SOURCE.ratings).mapping_["confidence"].mean() > 0.9
+    for options in ({"n_bootstrap": 0}, {"strategy": "all"}, {"strategy": "random"}):
+        assert clone(mapper).set_params(**options).fit(X, RATINGS).mapping_["confidence"].isna().all()
+
+
+def test_the_source_is_not_trained(mapper, source):
+    before, selected = source.heads_.copy(), source.selected_annotator_
+    mapper.set_params(calibration="affine").fit(X, RATINGS).predict(X)
+    np.testing.assert_array_equal(source.heads_, before)
+    assert source.selected_annotator_ is selected is None
+
+
+def test_the_labels_are_plain(mapper):
+    table = mapper.set_params(strategy="top-n").fit(X, RATINGS).mapping_
+    assert {type(label) for labels in table["source"] for label in labels} == {str}
+
+
+def test_numbered_annotators_stay_numbers_beside_one_who_cannot_be_mapped():
+    source = quick().fit(SOURCE.X, Ratings.from_rows(SOURCE.ratings.consensus(), np.arange(800) % 5))
+    ratings = thin_ratings("equal")
+    table = AnnotatorMapper(source, on_unknown="consensus", random_state=0).fit(X, ratings).mapping_
+    assert [type(label) for label in table["source"][:5]] == [int, int, int, type(None), int]
+
+
+def test_a_clone_keeps_the_frozen_fit_but_not_the_mapping(mapper, source):
+    twin = clone(mapper.fit(X, RATINGS))
+    assert not hasattr(twin, "mapping_")
+    assert twin.estimator.estimator is source
+    pd.testing.assert_frame_equal(twin.fit(X, RATINGS).mapping_, mapper.mapping_)
+    with pytest.raises(NotFittedError, match=r"estimator is not fitted.*FrozenEstimator"):
+        clone(AnnotatorMapper(source)).fit(X, RATINGS)
+
+
+def test_a_pickled_mapper_predicts_the_same(mapper):
+    mapper.set_params(calibration="affine").fit(X, RATINGS)
+    twin = pickle.loads(pickle.dumps(mapper))
+    np.testing.assert_array_equal(twin.predict(X, annotator="target_002"), mapper.predict(X, annotator="target_002"))
+
+
+# ---------------------------------------------------------------------- thin, equal and unknown annotators
+
+
+def thin_ratings(how):
+    """Return ratings in which target_003 has a single one, or all of theirs are equal."""
+    mine = np.flatnonzero(RATINGS.codes == 3)
+    if how == "single":
+        kept = np.ones(RATINGS.n_ratings, dtype=bool)
+        kept[mine[1:]] = False
+        return RATINGS.keep_ratings(kept)
+    values = RATINGS.values.copy()
+    values[mine] = 0.5
+    return RATINGS.with_values(values)
+
+
+@pytest.mark.parametrize("how", ["single", "equal"])
+def test_an_annotator_who_cannot_be_mapped_is_served_as_on_unknown_says(mapper, source, how):
+    ratings = thin_ratings(how)
+    with pytest.warns(UserWarning, match=r"1 of 12 annotators, for example \['target_003'\], cannot be mapped") as seen:
+        mapper.fit(X, ratings)
+    assert seen[0].filename == __file__
+    row = mapper.mapping_.loc["target_003"]
+    assert row["source"] is None
+    assert np.isnan(row["ccc_activation"])
+    np.testing.assert_allclose(mapper.predict(X, annotator="target_003"), source.predict(X), atol=1e-5)
+    with pytest.raises(ValueError, match=r"cannot be mapped.*on_unknown=\"consensus\""):
+        clone(mapper).set_params(on_unknown="raise").fit(X, ratings)
+    quiet = clone(mapper).set_params(on_unknown="consensus").fit(X, ratings)
+    pd.testing.assert_frame_equal(quiet.mapping_, mapper.mapping_)
+
+
+def test_an_annotator_never_enrolled_is_served_as_on_unknown_says(mapper):
+    enrolled = RATINGS.keep_annotators(RATINGS.annotators[:6])
+    mapper.fit(X, enrolled)
+    assert mapper.annotators_.tolist() == RATINGS.annotators[:6].tolist()
+    with pytest.warns(UserWarning, match="6 of 12 annotators are unknown, for example .'target_006'") as seen:
+        predicted = mapper.predict_ratings(X, RATINGS)
+    assert seen[0].filename == __file__
+    unknown = RATINGS.codes >= 6
+    mean = mapper.predict_annotators(X).mean(axis=1)
+    np.testing.assert_allclose(predicted.values[unknown], mean[RATINGS.rows[unknown]], atol=1e-5)
+    with pytest.raises(ValueError, match="6 of 12 annotators are unknown"):
+        mapper.set_params(on_unknown="raise").predict_ratings(X, RATINGS)
+    assert mapper.set_params(on_unknown="consensus").predict_ratings(X, RATINGS) == predicted
+
+
+def test_with_min_ratings_of_one_a_single_rating_picks_the_head_of_the_smallest_error(mapper, source):
+    ratings = thin_ratings("single")
+    rows, values = ratings.of("target_003")
+    errors = np.abs(source.predict_annotators(X[rows])[0] - values).sum(axis=1)
+    mapper.set_params(min_ratings=1).fit(X, ratings)
+    assert mapper.mapping_.loc["target_003", "source"] == source.annotators_[errors.argmin()]
+
+
+def test_samples_without_a_rating_change_nothing(mapper):
+    gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
+    rated = gaps.counts("sample").to_numpy() > 0
+    table = mapper.fit(X, gaps).mapping_
+    pd.testing.assert_frame_equal(clone(mapper).fit(X[rated], gaps[rated]).mapping_, table)
+    pd.testing.assert_frame_equal(clone(mapper).fit(X.tolist(), gaps).mapping_, table)
+
+
+# ---------------------------------------------------------------------- doors
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "error"),
+    [
+        ("strategy", "best", ValueError),
+        ("n_heads", 0, ValueError),
+        ("calibration", "linear", ValueError),
+        ("min_ratings", 0, ValueError),
+        ("n_bootstrap", 1.5, TypeError),
+        ("on_unknown", "ignore", ValueError),
+        ("random_state", "seed", ValueError),
+        ("estimator", 3, TypeError),
+        ("estimator", LinearRegression(), TypeError),
+    ],
+)
+def test_a_bad_parameter_is_named(mapper, parameter, value, error):
+    found = type(value).__name__ if parameter == "estimator" else repr(value)
+    with pytest.raises(error, match=rf"^{parameter}\b.*{found}"):
+        mapper.set_params(**{parameter: value}).fit(X, RATINGS)
+
+
+@pytest.mark.parametrize("estimator", [quick(), make_pipeline(StandardScaler(), quick()), FrozenEstimator(quick())])
+def test_an_unfitted_source_says_what_to_do(estimator):
+    with pytest.raises(NotFittedError, match=r"estimator is not fitted: fit it on the source corpus first.*Frozen"):
+        AnnotatorMapper(estimator).fit(X, RATINGS)
+
+
+@pytest.mark.parametrize(
+    ("features", "y", "fit_params", "error", "message"),
+    [
+        (X, RATINGS[:100], {}, ValueError, r"inconsistent numbers of samples: \[250, 100\]"),
+        (X, RATINGS, {"annotators": ["ann"] * 250}, ValueError, "annotators must be None if y is Ratings"),
+        (X, RATINGS.keep_ratings(RATINGS.codes < 0), {}, ValueError, "y has no ratings: there is nobody to enrol"),
+        (X, RATINGS.consensus()[:, 0], {}, ValueError, r"must have 2 outputs, \['activation', 'valence'\], got 1"),
+        (X, np.full((250, 2), np.nan), {}, ValueError, "contains NaN"),
+        (X, [["a", "b"]] * 250, {}, TypeError, "y must be numbers, got 'a'"),
+        (X[:, :5], RATINGS, {}, ValueError, "X has 5 features, but .* is expecting 16 features"),
+        (np.full_like(X, np.nan), RATINGS, {}, ValueError, "X contains NaN"),
+    ],
+)
+def test_enrollment_that_does_not_fit_is_refused(mapper, features, y, fit_params, error, message):
+    with pytest.raises(error, match=message):
+        mapper.fit(features, y, **fit_params)
+    with pytest.raises(NotFittedError, match="AnnotatorMapper instance is not fitted yet"):
+        mapper.predict(X)
+
+
+def test_bad_enrollment_of_a_pipeline_is_refused_too(pipeline):
+    mapper = AnnotatorMapper(pipeline)
+    with pytest.raises(ValueError, match="contains NaN"):
+        mapper.fit(np.full_like(X, np.nan), RATINGS)
+    with pytest.raises(ValueError, match="y must be finite"):
+        mapper.fit(X, np.full((250, 2), np.nan))
+    with pytest.raises(ValueError, match="X has 5 features"):
+        mapper.fit(X, RATINGS).predict(X[:, :5])
+
+
+# ---------------------------------------------------------------------- as an estimator of scikit-learn
+
+
+def test_cross_validation_by_groups_enrols_and_scores_each_fold(mapper):
+    mapper.set_params(on_unknown="consensus")
+    folds = GroupKFold(3)
+    results = cross_validate(
+        mapper, TARGET.X, TARGET.ratings, groups=TARGET.groups, cv=folds, scoring=ccc_scorers, return_estimator=True
+    )
+    assert set(ccc_scorers) == {key.removeprefix("test_") for key in results if key.startswith("test_")}
+    for fold, (train, test) in enumerate(folds.split(TARGET.X, groups=TARGET.groups)):
+        mapper.fit(TARGET.X[train], TARGET.ratings[train])
+        expected = individual_ccc_scorer(mapper, TARGET.X[test], TARGET.ratings[test])
+        assert results["test_ccc_individual"][fold] == pytest.approx(expected)
+        assert results["estimator"][fold].estimator.estimator.n_iter_ > 0
+
+
+def test_a_grid_search_finds_a_mapping_better_than_all_heads(mapper):
+    grid = {"strategy": ["all", "joint"], "calibration": [None, "affine"]}
+    search = GridSearchCV(mapper, grid, cv=GroupKFold(3), scoring=individual_ccc_scorer, error_score="raise")
+    search.fit(TARGET.X, TARGET.ratings, groups=TARGET.groups)
+    assert search.best_params_["strategy"] == "joint"
+    assert search.best_estimator_.mapping_["source"].notna().all()
+
+
+def test_a_data_frame_goes_through_without_a_warning():
+    columns = [f"f{index}" for index in range(16)]
+    scaler = StandardScaler().set_output(transform="pandas")
+    source = make_pipeline(scaler, quick()).fit(pd.DataFrame(SOURCE.X, columns=columns), SOURCE.ratings)
+    frame = pd.DataFrame(X, columns=columns)
+    mapper = AnnotatorMapper(FrozenEstimator(source), random_state=0).fit(frame, RATINGS)
+    assert mapper.feature_names_in_.tolist() == columns
+    assert np.isfinite(mapper.predict_ratings(frame, RATINGS).values).all()
+    gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
+    assert len(mapper.fit(frame, gaps).mapping_) == 12
+    with pytest.raises(ValueError, match="feature names should match"):
+        mapper.predict(frame.rename(columns={"f0": "other"}))
+
+
+TEXTS = np.array(["no", "yes", "well", "never", "gladly", "why"])[np.arange(250)[:, None] * [1, 2, 3] // 5 % 6]
+TEXTS = np.array([" ".join(words) for words in TEXTS])
+
+
+@pytest.mark.parametrize("convert", [list, pd.Series, np.asarray], ids=["list", "series", "array"])
+def test_a_pipeline_may_start_from_texts(convert):
+    dense = FunctionTransformer(sparse.csr_array.toarray, accept_sparse=True)
+    texts = convert(TEXTS)
+    source = make_pipeline(TfidfVectorizer(), dense, quick()).fit(texts, RATINGS)
+    mapper = AnnotatorMapper(FrozenEstimator(source), random_state=0).fit(texts, RATINGS)
+    gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
+    assert mapper.predict(texts, annotator="target_000").shape == (250, 2)
+    assert len(clone(mapper).fit(texts, gaps).mapping_) == 12
+    scores = cross_validate(mapper, texts, RATINGS, cv=3, scoring=individual_ccc_scorer, error_score="raise")
+    assert np.isfinite(scores["test_score"]).all()
+
+
+def test_a_pipeline_may_start_from_a_column_of_texts_beside_numbers():
+    frame = pd.DataFrame(X).add_prefix("f").assign(text=TEXTS)
+    columns = make_column_transformer(
+        (CountVectorizer(), "text"), (StandardScaler(), [f"f{index}" for index in range(16)]), sparse_threshold=0
+    )
+    source = make_pipeline(columns, quick()).fit(frame, RATINGS)
+    mapper = AnnotatorMapper(FrozenEstimator(source), random_state=0).fit(frame, RATINGS)
+    assert mapper.n_features_in_ == 17
+    assert mapper.predict_ratings(frame, RATINGS).n_ratings == RATINGS.n_ratings
+
+
+def test_a_pipeline_may_start_from_a_sparse_matrix():
+    dense = FunctionTransformer(sparse.csr_array.toarray, accept_sparse=True)
+    source = make_pipeline(dense, quick()).fit(sparse.csr_array(SOURCE.X), SOURCE.ratings)
+    gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
+    found = AnnotatorMapper(source, random_state=0).fit(sparse.csr_array(X), gaps).mapping_
+    pd.testing.assert_frame_equal(found, AnnotatorMapper(source[-1], random_state=0).fit(X, gaps).mapping_)
