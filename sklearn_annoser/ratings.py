@@ -226,7 +226,7 @@ class Ratings:
         Parameters
         ----------
         values : array-like, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
-            The ratings. An annotator gave all outputs of a sample, or none (all NaN).
+            The ratings. An annotator gave all outputs of a sample, or none (all NaN or None).
         annotators : array-like, shape (n_annotators,), default=None
             Labels of the columns. None: the columns of a DataFrame, else 0, 1, ...
         outputs : sequence of str, default=None

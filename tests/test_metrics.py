@@ -327,6 +327,14 @@ def test_annotator_scores_are_those_of_the_loop(ratings):
         assert table.columns.tolist() == [*outputs, "n_ratings"]
 
 
+def test_annotators_who_rated_once_or_never_have_no_score():
+    ratings = Ratings.from_dense([[1, 2], [2, np.nan], [3, np.nan]], annotators=["ann", "bob"])
+    table = annotator_ccc(ratings, [1, 2, 3])
+    assert_array_equal(table["rating"], [1, np.nan])
+    assert_array_equal(annotator_ccc(ratings[1:], [2, 3])["rating"], [1, np.nan])
+    assert individual_ccc_score(ratings, [1, 2, 3]) == 1
+
+
 @every_case
 @pytest.mark.parametrize("kind", ["ratings", "array"])
 def test_individual_and_consensus_scores_are_those_of_the_loops(ratings, kind):

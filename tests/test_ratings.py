@@ -501,7 +501,7 @@ def test_the_way_out_that_the_message_names_works():
 
 def test_an_array_without_a_copy_is_refused():
     with pytest.raises(ValueError, match="the consensus is computed"):
-        np.array(dense(), copy=False)
+        dense().__array__(copy=False)
 
 
 @every_case
@@ -648,6 +648,14 @@ def test_rescaling_there_and_back_gives_the_ratings(values, to, dtype):
 
 def test_a_float32_rating_at_the_end_of_its_scale_is_inside():
     assert Ratings.from_rows(np.float32([-0.7, 0.1]), "ann", scale=(-0.7, 0.1)).n_ratings == 2
+
+
+def test_rescaled_ratings_stay_within_the_new_scale():
+    # 0.3 - -0.8 + -0.8 is above 0.3
+    assert Ratings.from_rows([1.0, 5.0], "ann", scale=(1, 5)).rescaled((-0.8, 0.3)).values.ravel().tolist() == [
+        -0.8,
+        0.3,
+    ]
 
 
 def test_slices_keep_the_scale():
