@@ -294,7 +294,9 @@ def _take_rows(X: Any, rows: np.ndarray) -> Any:
     """Return some samples of whatever a pipeline may take: a frame, an array, a sparse matrix, a list."""
     if hasattr(X, "iloc"):
         return X.iloc[rows]
-    return X[rows] if hasattr(X, "shape") else [X[row] for row in rows]
+    if isinstance(X, (list, tuple)):
+        return [X[row] for row in rows]
+    return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
 
 
 def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:

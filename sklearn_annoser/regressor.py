@@ -418,7 +418,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_option("strategy", strategy, STRATEGIES)
         check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
         X, ratings = self._check_enrollment(X, y)
-        hidden = np.concatenate([hidden for _, hidden in self.iter_hidden(X)])
+        hidden = np.concatenate([hidden for _, hidden in self.net_.hidden_blocks(X)])
         rng = self._rng()
         mapping = map_annotators(
             hidden,

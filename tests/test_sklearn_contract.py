@@ -1,0 +1,51 @@
+"""The estimator checks of scikit-learn. `MultiHeadNet` is a skorch net, part of the regressor, and not held to them."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
+
+
+class AnySource(BaseEstimator):
+    """A source of forty annotators who each listen to one of twenty features, as it is or reversed."""
+
+    annotators_, outputs_ = np.arange(40), ("rating",)
+    heads_ = np.eye(21, dtype=np.float32)[np.arange(40) % 20, None] * np.repeat([1, -1], 20)[:, None, None]
+
+    def fit(self, X, y=None):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def check_scale(self, ratings):
+        pass
+
+    def iter_hidden(self, X):
+        X = np.asarray(X, dtype=np.float32)[:, :20]
+        yield slice(0, len(X)), np.pad(X, [(0, 0), (0, 20 - X.shape[1])])[:, None]
+
+
+QUICK = {"n_hidden": 32, "lr": 0.05, "max_epochs": 60, "pretrain_epochs": 1, "random_state": 0}
+ESTIMATORS = [
+    *(
+        AnnotatorMappedRegressor(variant=variant, **QUICK)
+        for variant in ("individual", "individual+consensus", "aggregate")
+    ),
+    AnnotatorMapper(FrozenEstimator(AnySource()), on_unknown="consensus", random_state=0),
+]
+
+
+def expected_failures(estimator):
+    if isinstance(estimator, AnnotatorMapper):
+        return {
+            "check_regressor_multioutput": "the source decides how many outputs there are; this one has a single one"
+        }
+    return {}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
