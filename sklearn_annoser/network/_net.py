@@ -55,6 +55,18 @@ def seeded(seed: int, device: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def limited_threads(n_threads: int | None) -> Iterator[None]:
+    """Let torch compute with so many threads on the CPU; give back its own number at the end."""
+    before = torch.get_num_threads()
+    if n_threads is not None:
+        torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class MultiHeadNet(NeuralNet):
     """Train a head for each annotator on a shared trunk; a skorch net whose y are Ratings.
 
@@ -87,6 +99,9 @@ class MultiHeadNet(NeuralNet):
         Epochs without a better validation loss after which training stops; the best weights are kept.
     lr_patience : int, default=5
         Epochs without a better validation loss after which the learning rate falls to a tenth.
+    n_threads : int or None, default=1
+        Torch threads while training on a CPU. The matrices of a batch are small: more threads gain little on idle cores
+        and lose much on busy ones. None leaves torch's own setting.
     verbose : int, default=0
         Whether skorch prints a line for each epoch.
     **kwargs : dict
@@ -120,6 +135,7 @@ class MultiHeadNet(NeuralNet):
         train_split: Any = ValidationSplit(),  # noqa: B008 - it is never changed
         patience: int = 10,
         lr_patience: int = 5,
+        n_threads: int | None = 1,
         verbose: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -132,6 +148,7 @@ class MultiHeadNet(NeuralNet):
         self.consensus_head = consensus_head
         self.patience = patience
         self.lr_patience = lr_patience
+        self.n_threads = n_threads
         super().__init__(
             module,
             criterion,
@@ -197,7 +214,7 @@ class MultiHeadNet(NeuralNet):
         super().on_epoch_begin(net, **kwargs)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Forget the single batches of the last epoch."""
+        """Forget what only the training needed: the records of single batches."""
         super().on_train_end(net, **kwargs)
         self._drop_batch_records()
 
@@ -279,9 +296,13 @@ class MultiHeadNet(NeuralNet):
     def _epochs(self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None]) -> int:
         """Run up to `max_epochs`, and return how many came to their end; the record of a broken one is dropped."""
         n_before = len(self.history)
-        super().partial_fit(dataset, split=split)
+        with limited_threads(self.n_threads):
+            super().partial_fit(dataset, split=split)
         n_done = sum("train_loss" in epoch for epoch in self.history[n_before:])
         del self.history[n_before + n_done :]
+        for _, callback in self.callbacks_:
+            if isinstance(callback, EarlyStopping):
+                callback.best_model_weights_ = None  # the module has them: a second copy swells memory and pickles
         return n_done
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, *, split: Any = None, **kwargs: Any) -> Any:
