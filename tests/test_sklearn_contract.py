@@ -28,7 +28,7 @@ class AnySource(BaseEstimator):
         yield slice(0, len(X)), np.pad(X, [(0, 0), (0, 20 - X.shape[1])])[:, None]
 
 
-QUICK = {"n_hidden": 32, "lr": 0.05, "max_epochs": 60, "pretrain_epochs": 1, "random_state": 0}
+QUICK = {"n_hidden": 32, "lr": 0.1, "max_epochs": 30, "pretrain_epochs": 1, "random_state": 0}
 ESTIMATORS = [
     *(
         AnnotatorMappedRegressor(variant=variant, **QUICK)
