@@ -275,7 +275,8 @@ def _fit_pair(estimator: Any, corpus: Any, ratings: Ratings, seed: int) -> tuple
         model = clone(estimator)
         regressor = model[-1] if isinstance(model, Pipeline) else model
         regressor.set_params(random_state=seed, **({} if variant is None else {"variant": variant}))
-        X = model[:-1].fit_transform(corpus.X) if isinstance(model, Pipeline) else corpus.X
+        steps = model[:-1] if isinstance(model, Pipeline) and len(model) > 1 else None
+        X = corpus.X if steps is None else steps.fit_transform(corpus.X, ratings)
         regressor.fit(X, ratings, groups=corpus.get("groups"))
         fitted.append(model)
     return fitted[0], fitted[1]
