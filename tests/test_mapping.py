@@ -196,11 +196,13 @@ def test_random_draws_uniformly_and_one_head_for_all_outputs():
 
 @pytest.mark.parametrize("strategy", ["joint", "separate", "top-n"])
 def test_ties_go_to_the_first_head(strategy):
-    hidden, heads, ratings = make_case([9, 5])
-    heads[:] = heads[0]
-    result = map_annotators(hidden, heads, ratings, strategy=strategy, n_heads=3)
-    expected = [0, 1, 2] if strategy == "top-n" else [0]
-    assert all(result.chosen[target, output].tolist() == expected for target in range(2) for output in range(2))
+    hidden, heads = np.zeros((1, 2, 2)), np.zeros((300, 2, 3))
+    heads[::2, :, -1] = 2.0  # every other head is off by one, the others are right
+    heads[1::2, :, -1] = 1.0
+    ratings = Ratings.from_dense(np.ones((1, 1, 2)))
+    result = map_annotators(hidden, heads, ratings, strategy=strategy, n_heads=3, min_ratings=1)
+    expected = [1, 3, 5] if strategy == "top-n" else [1]
+    assert result.chosen[0].tolist() == [expected, expected]
 
 
 @pytest.mark.parametrize("strategy", ["joint", "separate", "top-n"])

@@ -11,6 +11,22 @@ from torch import Tensor, nn
 from sklearn_annoser.network._data import Batch
 
 
+class FeatureDropout(nn.Dropout):
+    """Dropout of the input features, several times as fast on a CPU as torch's: four decisions from each random word.
+
+    The probability is rounded to a multiple of 2^-16.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop entries of (n_samples, n_features), and scale the others up."""
+        if not self.training or self.p in (0, 1) or x.device.type != "cpu":
+            return super().forward(x)
+        n_words = -(-x.numel() // 4)
+        words = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None)
+        keep = words.view(torch.int16)[: x.numel()].view(x.shape) >= round(self.p * 2**16) - 2**15
+        return x * keep * (1 / (1 - self.p))
+
+
 class StackedLinear(nn.Module):
     r"""One linear map for each output, :math:`y_k = x_k W_k + b_k`, in one tensor.
 
@@ -61,6 +77,8 @@ class MultiHeadModule(nn.Module):
     Recognition", 2025, https://arxiv.org/abs/2509.12295
     """
 
+    sparse_heads = True  # the gradient of the heads is sparse; optimizers other than LazySGD want it dense
+
     def __init__(
         self,
         n_features: int,
@@ -73,7 +91,7 @@ class MultiHeadModule(nn.Module):
     ) -> None:
         super().__init__()
         self.n_annotators, self.n_outputs, self.n_hidden = n_annotators, n_outputs, n_hidden
-        self.trunk = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_features, n_hidden), nn.ReLU())
+        self.trunk = nn.Sequential(FeatureDropout(dropout), nn.Linear(n_features, n_hidden), nn.ReLU())
         layers = [(StackedLinear(n_outputs, n_hidden, n_hidden), nn.ReLU()) for _ in range(n_tower_layers)]
         self.towers = nn.Sequential(*(part for layer in layers for part in layer))
         # One row an annotator: for each output n_hidden weights, then the bias. A single matrix, because the rows of a
@@ -88,7 +106,7 @@ class MultiHeadModule(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Predict every rating of a batch, (n_ratings, n_outputs)."""
         hidden = self.hidden(batch.X)  # (n_outputs, n_samples, n_hidden)
-        rows = F.embedding(batch.heads, self.heads, sparse=True)  # (n_heads, n_outputs * (n_hidden + 1))
+        rows = F.embedding(batch.heads, self.heads, sparse=self.sparse_heads)  # (n_heads, n_outputs * (n_hidden + 1))
         heads = rows.view(-1, self.n_outputs, self.n_hidden + 1).permute(1, 2, 0)  # (n_outputs, n_hidden + 1, n_heads)
         everyone = torch.baddbmm(heads[:, -1:], hidden, heads[:, :-1])  # (n_outputs, n_samples, n_heads)
         return everyone.flatten(1).index_select(1, batch.pairs).T  # (n_ratings, n_outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ class LazySGD(torch.optim.SGD):
 
     with learning rate :math:`\eta`, momentum :math:`\mu` and weight decay :math:`\lambda`, so `d` idle steps are a
     power of that matrix. A row is caught up just before it is read (:meth:`catch_up`), and all of them before anybody
-    looks at the weights (:meth:`flush`). A new learning rate flushes by itself. The result is that of the dense
-    optimizer.
+    looks at the weights (:meth:`flush`). A new learning rate, momentum or weight decay flushes by itself. The result is
+    that of the dense optimizer.
 
     Parameters
     ----------
@@ -40,11 +41,27 @@ class LazySGD(torch.optim.SGD):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
-        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Take one step; rows of a sparse gradient must have been caught up before they were read."""
+        """Take one step.
+
+        Parameters
+        ----------
+        closure : callable, default=None
+            Computes the gradients anew and returns the loss.
+
+        Returns
+        -------
+        float or Tensor or None
+            What `closure` returned.
+
+        Raises
+        ------
+        RuntimeError
+            A row with a gradient was not caught up before it was read: its gradient is that of an old weight.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -63,14 +80,24 @@ class LazySGD(torch.optim.SGD):
 
     def _step_rows(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
         """Update the rows of a sparse gradient; the others have one more step to catch up."""
-        rows, change = grad._indices()[0], grad._values()  # each row once: the batch asks for each head once
+        rows, change = grad._indices()[0], grad._values()
         state = self._row_state(group, param)
-        velocity = state["velocity"].index_select(0, rows).mul_(group["momentum"]).add_(change)
-        weight = param.index_select(0, rows)
+        caught, velocity = state.pop("caught", (None, None))
+        if caught is None or caught.data_ptr() != rows.data_ptr() or len(caught) != len(rows):
+            self._settle(state, caught, velocity)
+            grad = grad.coalesce()  # these are not just the rows that were caught up, which are there once
+            rows, change = grad.indices()[0], grad.values()
+            if (state["done"].index_select(0, rows) < state["n_steps"]).any():
+                raise RuntimeError(
+                    "rows with a gradient have steps to catch up: call optimizer.catch_up(param, rows) before the "
+                    "module reads them."
+                )
+            velocity = state["velocity"].index_select(0, rows)
+        velocity.mul_(group["momentum"]).add_(change)
         if group["weight_decay"]:
-            velocity.add_(weight, alpha=group["weight_decay"])
+            velocity.add_(param.index_select(0, rows), alpha=group["weight_decay"])
         state["velocity"].index_copy_(0, rows, velocity)
-        param.index_copy_(0, rows, weight.add_(velocity, alpha=-group["lr"]))
+        param.index_add_(0, rows, velocity, alpha=-group["lr"])
         state["n_steps"] += 1
         state["done"].index_fill_(0, rows, state["n_steps"])
 
@@ -86,7 +113,7 @@ class LazySGD(torch.optim.SGD):
             Which rows, each once.
         """
         group = next(group for group in self.param_groups if any(each is param for each in group["params"]))
-        self._catch_up(group, param, self._row_state(group, param), rows)
+        self._catch_up(param, self._row_state(group, param), rows)
 
     @torch.no_grad()
     def flush(self) -> None:
@@ -94,35 +121,51 @@ class LazySGD(torch.optim.SGD):
         for group in self.param_groups:
             for param in group["params"]:
                 if "velocity" in self.state[param]:
-                    self._flush(group, param, self._row_state(group, param))
+                    self._flush(param, self._row_state(group, param))
 
-    def _flush(self, group: dict[str, Any], param: Tensor, state: dict[str, Any]) -> None:
+    def _flush(self, param: Tensor, state: dict[str, Any]) -> None:
         """Bring all rows of one parameter to the present step, in chunks of bounded memory."""
         behind = torch.nonzero(state["done"] < state["n_steps"])[:, 0]
         for rows in behind.split(CHUNK_ROWS):
-            self._catch_up(group, param, state, rows)
+            self._catch_up(param, state, rows)
+        self._settle(state, *state.pop("caught", (None, None)))
+        state["flushed"] = state["n_steps"]
 
-    def _catch_up(self, group: dict[str, Any], param: Tensor, state: dict[str, Any], rows: Tensor) -> None:
-        """Apply the idle steps that some rows have missed."""
-        idle = state["n_steps"] - state["done"].index_select(0, rows)
-        a, b, c, d = state["powers"].of(idle, param).unsqueeze(-1).unbind(1)  # each (n_rows, 1)
-        weight, velocity = param.index_select(0, rows), state["velocity"].index_select(0, rows)
-        param.index_copy_(0, rows, a * weight + b * velocity)
-        state["velocity"].index_copy_(0, rows, c * weight + d * velocity)
+    def _catch_up(self, param: Tensor, state: dict[str, Any], rows: Tensor) -> None:
+        """Apply the idle steps that some rows have missed; their velocity waits for the step that follows."""
+        self._settle(state, *state.pop("caught", (None, None)))
+        idle = (state["n_steps"] - state["done"].index_select(0, rows)).long()
+        powers = idle_steps(*state["rule"]).up_to(state["n_steps"] - state["flushed"])
+        a, b, c, d = powers.to(param).index_select(0, idle).unsqueeze(-1).unbind(1)  # each (n_rows, 1)
+        velocity = state["velocity"].index_select(0, rows)
+        change = b * velocity
+        velocity.mul_(d)
+        if state["rule"][2]:  # with weight decay an idle row depends on its weight too
+            weight = param.index_select(0, rows)
+            change.addcmul_(a - 1, weight)
+            velocity.addcmul_(c, weight)
+        param.index_add_(0, rows, change)
         state["done"].index_fill_(0, rows, state["n_steps"])
+        state["caught"] = (rows, velocity)
+
+    @staticmethod
+    def _settle(state: dict[str, Any], rows: Tensor | None, velocity: Tensor | None) -> None:
+        """Store the velocity of rows that were caught up but not stepped."""
+        if rows is not None:
+            state["velocity"].index_copy_(0, rows.long(), velocity)  # torch loads a state's integers as floats
 
     def _row_state(self, group: dict[str, Any], param: Tensor) -> dict[str, Any]:
         """Return the state of a lazily updated parameter, flushed if the learning rate has changed since."""
         state = self.state[param]
-        rule = (group["lr"], group["momentum"], group["weight_decay"])
+        rule = (float(group["lr"]), float(group["momentum"]), float(group["weight_decay"]))
         if not state:
             state["velocity"] = torch.zeros_like(param)
             state["done"] = torch.zeros(len(param), dtype=torch.int64, device=param.device)
-            state["n_steps"] = 0
-            state["powers"] = IdleSteps(*rule)
-        elif state["powers"].rule != rule:
-            self._flush(group, param, state)
-            state["powers"] = IdleSteps(*rule)
+            state["n_steps"] = state["flushed"] = 0
+            state["rule"] = rule
+        elif state["rule"] != rule:
+            self._flush(param, state)
+            state["rule"] = rule
         return state
 
 
@@ -130,13 +173,17 @@ class IdleSteps:
     """Powers of the matrix of one idle step, computed once each, in float64."""
 
     def __init__(self, lr: float, momentum: float, weight_decay: float) -> None:
-        self.rule = (lr, momentum, weight_decay)
         self.step = np.array([[1 - lr * weight_decay, -lr * momentum], [weight_decay, momentum]])
         self.table = np.eye(2)[None]
 
-    def of(self, n_steps: Tensor, like: Tensor) -> Tensor:
-        """Return the four coefficients of each number of idle steps, (n_rows, 4)."""
-        longest = int(n_steps.max()) if len(n_steps) else 0
-        while len(self.table) <= longest:  # M^(n + i) = M^n M^i doubles the table
+    def up_to(self, n_steps: int) -> Tensor:
+        """Return the four coefficients of 0, 1, ... idle steps, `n_steps` at least, (n_powers, 4)."""
+        while len(self.table) <= n_steps:  # M^(n + i) = M^n M^i doubles the table
             self.table = np.concatenate([self.table, self.table @ (self.table[-1] @ self.step)])
-        return torch.from_numpy(self.table.reshape(-1, 4)[n_steps.cpu().numpy()]).to(like)
+        return torch.from_numpy(self.table.reshape(-1, 4))
+
+
+@lru_cache(maxsize=16)
+def idle_steps(lr: float, momentum: float, weight_decay: float) -> IdleSteps:
+    """Return the one table of idle steps for these settings."""
+    return IdleSteps(lr, momentum, weight_decay)

@@ -4,7 +4,7 @@ import torch
 
 from sklearn_annoser import Ratings
 from sklearn_annoser.network import CCCLoss, MultiHeadModule, RatingsDataset
-from sklearn_annoser.network._module import StackedLinear
+from sklearn_annoser.network._module import FeatureDropout, StackedLinear
 from tests.oracles_network import plain_hidden, plain_predictions
 
 
@@ -103,6 +103,36 @@ def test_parameters_are_those_of_the_paper():
     # One shared layer, two towers of two layers, and 257 numbers for each of 100 annotators and 2 dimensions.
     expected = (1536 + 1) * 256 + 2 * 2 * (256 + 1) * 256 + 100 * 2 * (256 + 1)
     assert sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad) == expected
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("shape", [(300, 1001), (400_003, 1)])
+def test_dropout_drops_its_share_and_scales_the_rest_up(p, shape):
+    torch.manual_seed(0)
+    dropped = FeatureDropout(p)(torch.full(shape, 3.0))
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], torch.full((int(kept.sum()),), 3 / (1 - p)))
+    assert kept.float().mean().item() == pytest.approx(1 - p, abs=0.005)  # five standard errors are 0.0046
+    assert kept.float().mean(0).std(correction=0) < 0.05  # no column is favoured
+
+
+def test_dropout_of_neighbours_is_independent_and_new_each_time():
+    torch.manual_seed(0)
+    dropout, ones = FeatureDropout(0.5), torch.ones(1000, 400)
+    first, second = dropout(ones) > 0, dropout(ones) > 0
+    for one, other in [(first, second), *((first[:, lag:], first[:, :-lag]) for lag in (1, 2, 3, 4, 8))]:
+        assert (one == other).float().mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_dropout_passes_the_gradient_of_what_it_kept():
+    x = torch.ones(10, 10, requires_grad=True)
+    dropped = FeatureDropout(0.25)(x)
+    dropped.sum().backward()
+    torch.testing.assert_close(x.grad, dropped.detach())
+
+
+def test_dropping_everything_leaves_zeros():
+    assert torch.equal(FeatureDropout(1.0)(torch.ones(3, 3)), torch.zeros(3, 3))
 
 
 def test_dropout_acts_on_the_features_in_training_only():

@@ -324,6 +324,19 @@ def test_predicting_in_each_batch_changes_nothing():
         torch.testing.assert_close(value, weights_of(watched)[name], rtol=1e-4, atol=1e-6)
 
 
+def test_predictions_within_an_epoch_are_those_of_the_dense_optimizer():
+    class Peek(Callback):
+        def on_batch_end(self, net, **kwargs):
+            peeks.append(net.predict_annotators(X[:3]))
+
+    runs = []
+    for optimizer in (LazySGD, torch.optim.SGD):
+        peeks = []
+        fit(optimizer=optimizer, optimizer__momentum=0.9, batch_size=2, max_epochs=1, callbacks=[Peek()])
+        runs.append(np.stack(peeks))
+    np.testing.assert_allclose(*runs, rtol=1e-3, atol=1e-5)
+
+
 def test_checkpoint_saves_what_load_params_reads(tmp_path):
     checkpoint = Checkpoint(monitor="valid_loss_best", dirname=tmp_path)
     net = fit(callbacks=[checkpoint], max_epochs=8)
@@ -407,6 +420,26 @@ def test_setting_the_learning_rate_of_a_trained_net_takes_effect():
 def test_the_sizes_of_the_data_win_over_those_of_the_module():
     net = fit(module__n_annotators=17, module__n_outputs=1)
     assert net.module_.stacked_heads().shape == (4, 2, 17)
+
+
+@pytest.mark.parametrize(("n_threads", "expected"), [(1, 1), (3, 3), (None, 2)])
+def test_threads_are_those_asked_for_and_given_back(n_threads, expected):
+    class Count(Callback):
+        def on_batch_end(self, net, **kwargs):
+            seen.add(torch.get_num_threads())
+
+    seen, before = set(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit(n_threads=n_threads, callbacks=[Count()], max_epochs=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {expected}
+
+
+def test_no_second_copy_of_the_weights_is_kept():
+    assert dict(fit().callbacks_)["early_stopping"].best_model_weights_ is None
 
 
 def test_fit_starts_anew_unless_warm_start_is_set():
@@ -533,6 +566,17 @@ def test_train_epoch_adds_heads_for_new_annotators(consensus_head):
         net.train_epoch(X, Ratings.from_dense(values))
     ccc = [plain_ccc(TRUTH[:, new, 0], net.predict_annotators(X)[:, 4 + new, 0]) for new in range(2)]
     assert min(ccc) > 0.8
+
+
+@pytest.mark.parametrize("consensus_head", [False, True])
+def test_heads_that_are_added_leave_the_others_and_the_consensus_in_their_place(consensus_head):
+    net = fit(consensus_head=consensus_head).set_params(lr=0.0)
+    before = net.module_.stacked_heads().clone()
+    net.train_epoch(X, Ratings.from_dense(np.concatenate([TRUTH, TRUTH[:, :2]], axis=1)), n_new=2)
+    after = net.module_.stacked_heads()
+    assert torch.equal(after[:4], before[:4])
+    torch.testing.assert_close(after[4:6], before[:4].mean(0).expand(2, -1, -1))
+    assert torch.equal(after[6:], before[4:])
 
 
 def test_weights_and_optimizer_may_be_saved_and_loaded(tmp_path):

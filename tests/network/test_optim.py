@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sklearn_annoser.network import LazySGD
-from sklearn_annoser.network._optim import IdleSteps
+from sklearn_annoser.network._optim import IdleSteps, idle_steps
 
 N_ROWS, N_COLUMNS, N_STEPS = 40, 3, 320
 ALWAYS, NEVER = 0, 39
@@ -301,3 +301,11 @@ def test_the_table_of_powers_doubles_and_keeps_what_it_has():
         assert np.array_equal(steps.table[: len(before)], before)
         sizes.append(len(steps.table))
     assert sorted(set(sizes)) == [1, 2, 4, 8, 16, 32, 64, 128]
+
+
+def test_the_table_is_as_long_as_the_steps_between_two_flushes():
+    pair = Pair(lr=0.01234, momentum=0.9)
+    for _ in range(30):
+        pair.run(10)
+        pair.check()
+    assert len(idle_steps(0.01234, 0.9, 0.0).table) <= 16
