@@ -520,6 +520,8 @@ def test_ratings_on_another_scale_or_in_another_order_are_refused():
         ("on_unknown", "ignore", ValueError),
         ("device", "gpu", ValueError),
         ("device", None, ValueError),
+        ("n_threads", 0, ValueError),
+        ("n_threads", 1.5, TypeError),
         ("random_state", "seed", ValueError),
         ("verbose", -1, ValueError),
         ("verbose", True, TypeError),
@@ -783,6 +785,24 @@ def test_parameters_of_the_model_reach_the_net():
     assert net.get_params()["optimizer__momentum"] == 0.5
     assert net.get_params()["optimizer__weight_decay"] == 1e-3
     assert net.batch_size == 10
+
+
+@pytest.mark.parametrize(("n_threads", "used"), [(1, 1), (2, 2), (None, 3)])
+def test_training_uses_so_many_threads_and_gives_the_others_back(n_threads, used):
+    seen = []
+
+    class Spy(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        quick(n_threads=n_threads, callbacks=[Spy()]).fit(X, RATINGS).partial_fit(X, RATINGS)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {used}
 
 
 @pytest.mark.parametrize(("verbose", "stream"), [(0, None), (1, "err"), (2, "out")])

@@ -1,0 +1,256 @@
+"""What holds for the package as a whole: who imports whom, what an import costs, and that the documentation is true."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sklearn_annoser
+
+PACKAGE = Path(sklearn_annoser.__file__).parent
+ROOT = Path(__file__).parents[1]
+
+# ---------------------------------------------------------------------- the import table
+
+# From top to bottom: a module imports from lower rows only, or from the files of its own package.
+ROWS = [
+    {"__main__"},
+    {"displays"},
+    {"evaluation"},
+    {"regressor", "mapper"},
+    {"heads"},
+    {"network", "mapping", "datasets"},
+    {"metrics"},
+    {"ratings"},
+    {"_validation", "_optional"},
+]
+ROW = {module: row for row, modules in enumerate(ROWS) for module in modules}
+
+
+def broken_imports(source, module):
+    """Return what a module's source imports of the package against the table, wherever in the source it does so."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = ["." * node.level + (node.module or "")]
+            if names == ["sklearn_annoser"]:  # from sklearn_annoser import mapping
+                names = [f"sklearn_annoser.{alias.name}" for alias in node.names]
+        for name in names:
+            top, *rest = name.split(".")
+            other = rest[0] if rest else ""
+            if top == "" or (top == "sklearn_annoser" and other != module and not ROW[module] < ROW.get(other, -1)):
+                found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_import_from_lower_rows_only(path):
+    module = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if module != "__init__":  # the table of contents
+        assert broken_imports(path.read_text(), module) == []
+
+
+def test_every_module_has_its_row():
+    assert {name for _, name, _ in pkgutil.iter_modules([str(PACKAGE)])} == set(ROW)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from sklearn_annoser.regressor import AnnotatorMappedRegressor",
+        "from sklearn_annoser.network import MultiHeadNet",
+        "import sklearn_annoser.evaluation",
+        "import numpy, sklearn_annoser.heads",
+        "from sklearn_annoser import mapper",
+        "from sklearn_annoser import AnnotatorMapper",
+        "from . import ratings",
+        "from .ratings import Ratings",
+        "def late():\n    from sklearn_annoser.displays import StrategyDisplay",
+        "if TYPE_CHECKING:\n    from sklearn_annoser.datasets import make_corpora",
+    ],
+)
+def test_an_import_upwards_or_sideways_is_found_wherever_it_stands(line):
+    assert broken_imports(f"import torch\nfrom sklearn_annoser.ratings import Ratings\n{line}\n", "mapping")
+
+
+# ---------------------------------------------------------------------- what an import costs
+
+HEAVY = {"torch", "skorch", "transformers", "matplotlib"}
+
+
+def heavy_modules_after(code):
+    """Return which heavy packages a fresh process has loaded after running some code, and the seconds it took."""
+    probe = f"import sys, time\nstart = time.perf_counter()\n{code}\nprint(time.perf_counter() - start, *sys.modules)"
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    seconds, *loaded = run.stdout.split()
+    return HEAVY & set(loaded), float(seconds)
+
+
+def test_importing_the_package_is_quick_and_loads_nothing_heavy():
+    loaded, seconds = heavy_modules_after("import sklearn_annoser")
+    assert loaded == set()
+    assert seconds < 0.5
+
+
+@pytest.mark.parametrize("module", ["ratings", "metrics", "mapping", "mapper", "regressor", "datasets", "displays"])
+def test_torch_and_matplotlib_are_loaded_only_when_they_are_used(module):
+    assert heavy_modules_after(f"import sklearn_annoser.{module}")[0] == set()
+
+
+def test_the_probe_sees_a_heavy_import():
+    assert {"torch", "skorch"} <= heavy_modules_after("from sklearn_annoser import MultiHeadNet")[0]
+
+
+# ---------------------------------------------------------------------- the table of contents
+
+
+def test_all_names_exactly_what_there_is_and_sorted():
+    assert sklearn_annoser.__all__ == sorted(sklearn_annoser.__all__)
+    assert set(sklearn_annoser.__all__) == set(sklearn_annoser._HOMES)
+    assert set(sklearn_annoser.__all__) <= set(dir(sklearn_annoser))
+    for name in sklearn_annoser.__all__:
+        assert getattr(sklearn_annoser, name).__name__ == name
+    with pytest.raises(AttributeError, match="module 'sklearn_annoser' has no attribute 'nothing'"):
+        _ = sklearn_annoser.nothing
+
+
+def test_the_version_is_that_of_the_distribution():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert sklearn_annoser.__version__ == project["version"]
+
+
+# ---------------------------------------------------------------------- documentation
+
+
+INNER = (
+    "sklearn_annoser.network.",
+    "sklearn_annoser.mapping",
+)  # here one line may do; and `heads` is a base class only
+
+
+def public_objects():
+    """Return name -> every function, class and method that the public modules offer, each once."""
+    found = {}
+    for module in (each.name for each in pkgutil.walk_packages([str(PACKAGE)], "sklearn_annoser.")):
+        if "._" in module or module.endswith(".heads"):
+            continue
+        home = importlib.import_module(module)
+        for value in (getattr(home, name) for name in home.__all__):
+            if inspect.isclass(value) or inspect.isfunction(value):
+                name = f"{value.__module__}.{value.__name__}"
+                found[name] = value
+                members = inspect.getmembers(value, inspect.isroutine) if inspect.isclass(value) else []
+                found |= {f"{name}.{member}": each for member, each in members if is_own(value, member)}
+    return found
+
+
+def is_own(owner, member):
+    """Say whether a method is public, ours, and not the filling of a place that a class of others prescribes."""
+    ours = getattr(getattr(owner, member), "__module__", None) or ""
+    theirs = [base for base in owner.__mro__ if not base.__module__.startswith("sklearn_annoser")]
+    prescribed = any(member in vars(base) for base in theirs)
+    return ours.startswith("sklearn_annoser") and not member.startswith("_") and not prescribed
+
+
+def signature_of(thing):
+    """Return the parameters in the signature as they are documented: name -> default."""
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    found = inspect.signature(thing).parameters.values()
+    return {stars.get(each.kind, "") + each.name: each.default for each in found if each.name != "self"}
+
+
+def documented_parameters(thing):
+    """Return the Parameters section of a numpydoc docstring: name -> the default as written, None if required."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", inspect.getdoc(thing), re.M | re.S)
+    found = {}
+    for line in re.findall(r"^\S.*$", section[1], re.M) if section else []:
+        names, _, text = line.partition(" : ")
+        written = text.partition("default=")[2].split(" and ")
+        names = names.split(", ")
+        found |= dict(zip(names, written * (len(names) if len(written) == 1 else 1), strict=True))
+    return found
+
+
+def is_default(written, default, namespace):
+    """Say whether a default, as written in the documentation, is that of the signature."""
+    if not written:
+        return default is inspect.Parameter.empty
+    value = eval(written, namespace)
+    if hasattr(value, "__dict__") and not inspect.isclass(value):
+        return type(value) is type(default) and vars(value) == vars(default)
+    return isinstance(value, bool) == isinstance(default, bool) and value == default
+
+
+PUBLIC = public_objects()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_object_documents_exactly_its_parameters_and_their_defaults(name):
+    thing = PUBLIC[name]
+    docstring = inspect.getdoc(thing)
+    assert docstring, "there is no docstring"
+    if name.startswith(INNER) and "\n" not in docstring:
+        return
+    signature, documented = signature_of(thing), documented_parameters(thing)
+    assert list(documented) == list(signature)
+    namespace = vars(sys.modules[thing.__module__])
+    wrong = {name: text for name, text in documented.items() if not is_default(text, signature[name], namespace)}
+    assert wrong == {}
+
+
+def test_the_public_objects_include_inherited_methods_and_exclude_private_ones():
+    assert "sklearn_annoser.mapper.AnnotatorMapper.predict_ratings" in PUBLIC
+    assert "sklearn_annoser.ratings.Ratings.from_long" in PUBLIC
+    assert len(PUBLIC) > 50
+    assert not any(name.rpartition(".")[2].startswith("_") for name in PUBLIC)
+
+
+def example(a, b=1, *, c="x", **more):
+    """Do nothing.
+
+    Parameters
+    ----------
+    a, b : int, default=2
+        Numbers.
+    d : str, default="x"
+        A string.
+
+    Returns
+    -------
+    c : nothing
+    """
+
+
+def test_the_reader_of_docstrings_sees_wrong_defaults_and_names():
+    documented = documented_parameters(example)
+    assert documented == {"a": "2", "b": "2", "d": '"x"'}
+    assert list(documented) != list(signature_of(example)) == ["a", "b", "c", "**more"]
+    assert [is_default(documented[name], signature_of(example)[name], {}) for name in "ab"] == [False, False]
+    assert is_default('"x"', "x", {})
+    assert is_default("2**3", 8, {})
+    assert not is_default("True", 1, {})
+    assert not is_default("", 1, {})
+
+
+@pytest.mark.parametrize("page", ["README.md"])
+def test_the_code_of_the_readme_runs(page, tmp_path, monkeypatch):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+    if not blocks:
+        pytest.skip("there is no code in it")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in blocks:
+        if ">>> " in block:
+            test = doctest.DocTestParser().get_doctest(block, namespace, page, page, 0)
+            assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, clear_globs=False).failed == 0
+        else:
+            exec(compile(block, page, "exec"), namespace)
