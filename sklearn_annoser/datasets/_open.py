@@ -52,7 +52,7 @@ def read_speechocean762(root: Any, *, split: str, outputs: Any = ("fluency", "pr
     items, ratings = _read_tables(root, "speaker")
     items = items[items["split"] == split].reset_index(drop=True)
     with np.load(root / "features_whisper_tiny_en.npz") as features:
-        row = pd.Index(features["utt"].astype(str)).get_indexer(items["item_id"])
+        row = _rows_of(features["utt"], items["item_id"])
         means = features["mean"][row].reshape(len(row), -1)
         X = np.concatenate([means, features["std"][row]], axis=1).astype(np.float32)
     return _bunch(items, ratings, X, outputs, (0, 10), groups=items["speaker"].to_numpy())
@@ -87,7 +87,7 @@ def read_politeness(root: Any, *, corpus: str) -> Bunch:
     items, ratings = _read_tables(root, "community")
     items = items[items["corpus"] == corpus].reset_index(drop=True)
     with np.load(root / "embeddings_minilm.npz") as features:
-        row = pd.Index(features["item_id"].astype(str)).get_indexer(items["item_id"])
+        row = _rows_of(features["item_id"], items["item_id"])
         X = features["X"][row].astype(np.float32)
     return _bunch(items, ratings, X, ["politeness"], (1, 25))
 
@@ -99,6 +99,15 @@ def _read_tables(root: Path, group: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         return pd.read_csv(root / "items.csv", dtype=text), pd.read_csv(root / "ratings.csv", dtype=text)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error.filename} is not there: {root} is not this corpus's folder.") from error
+
+
+def _rows_of(labels: np.ndarray, items: pd.Series) -> np.ndarray:
+    """Return the rows of the features in the order of the items, or say whose features are missing."""
+    rows = pd.Index(labels.astype(str)).get_indexer(items)
+    missing = items[rows < 0]
+    if len(missing):
+        raise ValueError(f"{len(missing)} items have no features, for example {missing.iloc[0]!r}.")
+    return rows
 
 
 def _bunch(

@@ -1,0 +1,126 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_annoser.datasets import make_corpora, read_politeness, read_speechocean762
+from sklearn_annoser.metrics import ccc_score
+
+
+@pytest.fixture
+def speech_folder(tmp_path):
+    """Write a small corpus in speechocean762's format, with made-up rows."""
+    rng = np.random.default_rng(0)
+    ids = [f"{index:09d}" for index in range(6)]
+    items = pd.DataFrame(
+        {"item_id": ids, "split": ["train"] * 4 + ["test"] * 2, "speaker": [f"{i:04d}" for i in range(6)]}
+    )
+    items.assign(age=9, gender="m", group="child", text="so", has_audio=False).to_csv(
+        tmp_path / "items.csv", index=False
+    )
+    pairs = [(item, f"expert{expert}") for item in ids for expert in (1, 2)]
+    ratings = pd.DataFrame(pairs, columns=["item_id", "annotator_id"])
+    for score in ("accuracy", "fluency", "prosodic"):
+        ratings[score] = rng.integers(0, 11, size=len(ratings)).astype(float)
+    ratings.to_csv(tmp_path / "ratings.csv", index=False)
+    order = rng.permutation(6)
+    mean = np.arange(6)[order, None, None] + np.zeros((6, 5, 384))
+    np.savez(
+        tmp_path / "features_whisper_tiny_en.npz",
+        utt=np.array(ids)[order],
+        mean=mean.astype(np.float16),
+        std=np.ones((6, 384), dtype=np.float16),
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def politeness_folder(tmp_path):
+    """Write a small corpus in the politeness format, with made-up rows."""
+    items = [("wikipedia", "wp1"), ("wikipedia", "wp2"), ("stackexchange", "se1")]
+    frame = pd.DataFrame(items, columns=["corpus", "item_id"]).assign(community="c", text="please?")
+    frame.to_csv(tmp_path / "items.csv", index=False)
+    ratings = [(*item, rater, score) for item in items for rater, score in (("A1", 1), ("A2", 25), ("A1", 13))]
+    pd.DataFrame(ratings, columns=["corpus", "item_id", "annotator_id", "politeness"]).to_csv(
+        tmp_path / "ratings.csv", index=False
+    )
+    np.savez(tmp_path / "embeddings_minilm.npz", item_id=["se1", "wp2", "wp1"], X=np.arange(6.0).reshape(3, 2))
+    return tmp_path
+
+
+def test_simulated_corpora_have_the_shapes_and_people_asked_for():
+    source, target = make_corpora(n_samples=50, n_features=7, n_annotators=9, n_targets=8, n_raters=3, random_state=0)
+    assert source.X.shape == (50, 7)
+    assert source.X.dtype == np.float32
+    assert (source.ratings.n_annotators, target.ratings.n_annotators) == (9, 8)
+    assert (source.ratings.counts("sample") == 3).all()
+    assert source.truth.shape == (50, 9, 2)
+    assert not set(source.ratings.annotators) & set(target.ratings.annotators)
+    assert len(source.groups) == 50
+
+
+def test_without_noise_a_rating_is_the_truth():
+    source, _ = make_corpora(n_samples=40, noise=0, random_state=0)
+    np.testing.assert_allclose(
+        source.ratings.values, source.truth[source.ratings.rows, source.ratings.codes], rtol=1e-6
+    )
+
+
+def test_people_of_one_type_agree_more_than_others():
+    source, target = make_corpora(n_samples=500, random_state=0)
+    agreement = np.array([[ccc_score(a, b) for b in source.truth[..., 0].T] for a in source.truth[..., 0].T[:10]])
+    same = source.types[:10, None] == source.types[None]
+    assert agreement[same].mean() > agreement[~same].mean() + 0.3
+    assert set(target.types) == set(source.types)
+
+
+def test_without_disagreement_types_do_not_matter():
+    source, _ = make_corpora(n_samples=500, disagreement=0, random_state=0)
+    agreement = np.corrcoef(source.truth[..., 0].T)
+    assert agreement.min() > 0.9
+
+
+def test_one_seed_gives_the_same_corpora_twice():
+    one, same, other = (make_corpora(n_samples=30, random_state=seed)[1] for seed in (0, 0, 1))
+    assert one.ratings == same.ratings
+    assert one.ratings != other.ratings
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match="n_raters=50 must not exceed n_annotators=40"):
+        make_corpora(n_raters=50)
+    with pytest.raises(ValueError, match="n_samples must be >= 1"):
+        make_corpora(n_samples=0)
+
+
+def test_speech_is_read_by_split_with_features_matched_by_id(speech_folder):
+    train = read_speechocean762(speech_folder, split="train")
+    assert train.X.shape == (4, 5 * 384 + 384)
+    np.testing.assert_array_equal(train.X[:, 0], np.arange(4))
+    assert train.ratings.outputs == ("fluency", "prosodic")
+    assert train.ratings.annotators.tolist() == ["expert1", "expert2"]
+    assert train.groups.tolist() == ["0000", "0001", "0002", "0003"]
+    assert train.ratings.scale.tolist() == [[-1, 1], [-1, 1]]
+    table = pd.read_csv(speech_folder / "ratings.csv")
+    np.testing.assert_allclose(train.ratings.values[:, 0], table["fluency"][:8] / 5 - 1)
+
+
+def test_politeness_averages_a_rater_who_rated_twice(politeness_folder):
+    wikipedia = read_politeness(politeness_folder, corpus="wikipedia")
+    np.testing.assert_array_equal(wikipedia.X, [[4, 5], [2, 3]])
+    np.testing.assert_allclose(wikipedia.ratings.to_dense(), [[-0.5, 1], [-0.5, 1]])
+    assert wikipedia.utterances["item_id"].tolist() == ["wp1", "wp2"]
+
+
+def test_wrong_folders_splits_and_features_are_said(speech_folder, tmp_path_factory):
+    with pytest.raises(FileNotFoundError, match=r"items.csv is not there"):
+        read_speechocean762(tmp_path_factory.mktemp("empty"), split="train")
+    with pytest.raises(ValueError, match="split must be one of"):
+        read_speechocean762(speech_folder, split="dev")
+
+
+def test_items_without_features_are_said(speech_folder):
+    with np.load(speech_folder / "features_whisper_tiny_en.npz") as features:
+        part = {name: array[features["utt"] != "000000002"] for name, array in features.items()}
+    np.savez(speech_folder / "features_whisper_tiny_en.npz", **part)
+    with pytest.raises(ValueError, match="1 items have no features, for example '000000002'"):
+        read_speechocean762(speech_folder, split="train")

@@ -1,0 +1,81 @@
+import builtins
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_annoser.displays import StrategyDisplay
+
+mpl.use("Agg")
+
+
+@pytest.fixture
+def results():
+    rng = np.random.default_rng(0)
+    keys = [
+        (strategy, output, f"ann_{annotator}", draw)
+        for strategy in ("random", "mapped")
+        for output in ("activation", "valence")
+        for annotator in range(4)
+        for draw in range(3)
+    ]
+    frame = pd.DataFrame(keys, columns=["strategy", "output", "annotator", "draw"])
+    return frame.assign(ccc=rng.uniform(0, 1, size=len(frame)))
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    mpl.pyplot.close("all")
+
+
+def test_each_output_has_a_panel_with_each_strategy_in_the_given_order(results):
+    display = StrategyDisplay.from_results(results, title="two strategies")
+    assert [ax.get_title() for ax in display.axes_] == ["activation", "valence"]
+    assert [label.get_text() for label in display.axes_[0].get_yticklabels()] == ["random", "mapped"]
+    assert display.figure_.get_suptitle() == "two strategies"
+
+
+def test_dots_are_annotators_and_the_large_one_is_their_mean(results):
+    display = StrategyDisplay.from_results(results)
+    one = results.query("strategy == 'random' and output == 'activation'").groupby("annotator")["ccc"].mean()
+    dots, interval, mean = display.axes_[0].lines[:3]
+    np.testing.assert_allclose(dots.get_xdata(), one.to_numpy())
+    assert mean.get_xdata()[0] == pytest.approx(one.mean())
+    assert interval.get_xdata()[0] < one.mean() < interval.get_xdata()[1]
+
+
+def test_no_text_is_cut_off_at_the_figure_s_edge(results):
+    long = results.replace({"strategy": {"mapped": "mapped to the five best and calibrated"}})
+    figure = StrategyDisplay.from_results(long, title="title").figure_
+    figure.canvas.draw()
+    for text in (text for ax in figure.axes for text in [*ax.get_yticklabels(), ax.xaxis.label] if text.get_visible()):
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+
+
+def test_own_axes_are_drawn_on(results):
+    _, axes = mpl.pyplot.subplots(1, 2)
+    scores = StrategyDisplay.from_results(results).scores
+    assert StrategyDisplay(scores).plot(axes=axes).axes_[1] is axes[1]
+
+
+def test_missing_columns_are_named(results):
+    with pytest.raises(ValueError, match=r"results must have columns \['ccc'\]"):
+        StrategyDisplay.from_results(results.drop(columns="ccc"))
+
+
+def test_without_matplotlib_the_message_says_how_to_get_it(results, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn-annoser\[plot\]'"):
+        StrategyDisplay.from_results(results)
