@@ -303,41 +303,49 @@ def bootstrap_heads(
     if n < 3 or len(heads) < 2 or n_bootstrap == 0:
         return np.zeros(len(heads)), np.nan
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
-    inside, outside = _resampled_ccc(hidden, heads, values, counts), _resampled_ccc(hidden, heads, values, counts == 0)
+    scores = _resampled_ccc(hidden, heads, values, np.concatenate([counts, counts == 0]))
     if strategy != "separate":
-        inside, outside = inside.sum(axis=0, keepdims=True), outside.sum(axis=0, keepdims=True)
+        scores = scores.sum(axis=0, keepdims=True)
     wins, confidences = [], []
-    for score_in, score_out in zip(inside, outside, strict=True):
+    for inside, outside in scores.reshape(len(scores), 2, n_bootstrap, len(heads)):
         # A resample tells something if its ratings differ, both those that choose and those that judge.
-        telling = (np.ptp(score_in, axis=1) > 0) & (np.ptp(score_out, axis=1) > 0)
-        best = score_in[telling].argmax(axis=1)
-        if not len(best):
+        telling = np.flatnonzero((np.ptp(inside, axis=1) > 0) & (np.ptp(outside, axis=1) > 0))
+        if not len(telling):
             continue
-        wins.append(np.bincount(best, minlength=len(heads)) / len(best))
-        own = score_out[telling][np.arange(len(best)), best][:, None]
-        beaten = (score_out[telling] < own).sum(axis=1) + ((score_out[telling] == own).sum(axis=1) - 1) / 2
-        confidences.append(np.mean(beaten / (len(heads) - 1)))
+        best = inside.argmax(axis=1)
+        wins.append(np.bincount(best[telling], minlength=len(heads)) / len(telling))
+        own = outside[np.arange(n_bootstrap), best][:, None]
+        beaten = np.count_nonzero(outside < own, axis=1) + (np.count_nonzero(outside == own, axis=1) - 1) / 2
+        confidences.append(np.mean(beaten[telling] / (len(heads) - 1)))
     return (np.mean(wins, axis=0), float(np.mean(confidences))) if wins else (np.zeros(len(heads)), np.nan)
 
 
 def _resampled_ccc(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the CCC of every head on every resample, (n_outputs, n_bootstrap, n_heads), as float32."""
+    r"""Return the CCC of every head on every resample, (n_outputs, n_resamples, n_heads), as float32.
+
+    In raw moments, with `E` the mean over a resample, the CCC is
+    :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: three matrix products.
+    """
     weight = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
     scores = np.empty((heads.shape[1], len(counts), len(heads)), dtype=np.float32)
     for output in range(heads.shape[1]):
         true = values[:, output].astype(np.float64)
         centre = true.mean()
-        true = (true - centre).astype(np.float32)  # centred, so that float32 keeps the digits that matter
-        mean_true = (weight @ true)[:, None]
-        var_true = (weight @ true**2)[:, None] - mean_true**2
+        true = (true - centre).astype(np.float32)[:, None]  # centred, so that float32 keeps the digits that matter
+        mean_true, square_true = weight @ true, weight @ true**2  # (n_resamples, 1)
+        # A constant resample has no variance but for rounding, and must score nothing.
+        constant = (square_true - mean_true**2)[:, 0] <= 1e-6 * (true**2).mean()
         for start in range(0, len(heads), BLOCK_HEADS):
             head = heads[start : start + BLOCK_HEADS, output]
             pred = hidden[:, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
-            mean_pred = weight @ pred
-            var_pred = weight @ pred**2 - mean_pred**2
-            covariance = weight @ (pred * true[:, None]) - mean_true * mean_pred
-            spread = var_true + var_pred + (mean_true - mean_pred) ** 2
-            # A constant resample has no variance but for rounding, and must score nothing.
-            covariance[(var_true[:, 0] <= 1e-6 * (true**2).mean())] = 0
-            scores[output, :, start : start + BLOCK_HEADS] = 2 * covariance / np.maximum(spread, np.float32(1e-12))
+            means = weight @ pred
+            means *= 2 * mean_true
+            ccc = weight @ (2 * true * pred)
+            ccc -= means
+            spread = weight @ pred**2
+            spread += square_true
+            spread -= means
+            ccc /= np.maximum(spread, np.float32(1e-12), out=spread)
+            scores[output, :, start : start + BLOCK_HEADS] = ccc
+        scores[output, constant] = 0
     return scores

@@ -426,7 +426,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_option("strategy", strategy, STRATEGIES)
         check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
         X, ratings = self._check_enrollment(X, y)
-        hidden = np.concatenate([hidden for _, hidden in self.net_.hidden_blocks(X)])
+        hidden = np.concatenate([hidden for _, hidden in self.net_.hidden_blocks(_tensor(X))])
         rng = self._rng()
         mapping = map_annotators(
             hidden,
@@ -534,7 +534,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
-        yield from self.net_.hidden_blocks(X)
+        yield from self.net_.hidden_blocks(_tensor(X))
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
         if self._selected_head is not None:
