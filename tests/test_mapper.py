@@ -303,6 +303,16 @@ def test_enrollment_that_does_not_fit_is_refused(mapper, features, y, fit_params
         mapper.predict(X)
 
 
+def test_ratings_on_another_scale_are_refused():
+    own, other = (
+        Ratings.from_rows(RATINGS.consensus().clip(*scale), "ann", scale=scale) for scale in ((-1, 1), (1, 7))
+    )
+    mapper = AnnotatorMapper(quick().fit(X, own), random_state=0)
+    with pytest.raises(ValueError, match=r"ratings are on the scale .*rescaled"):
+        mapper.fit(X, other)
+    assert len(mapper.fit(X, other.rescaled((-1, 1))).mapping_) == 1
+
+
 def test_bad_enrollment_of_a_pipeline_is_refused_too(pipeline):
     mapper = AnnotatorMapper(pipeline)
     with pytest.raises(ValueError, match="contains NaN"):

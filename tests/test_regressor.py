@@ -262,6 +262,17 @@ def test_blocks_of_predictions_make_up_the_whole(model, max_bytes):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_many_samples_are_predicted_in_blocks_that_fit_together(model):
+    many = np.resize(X, (9000, 16))  # more than two blocks of the net
+    rows = np.arange(9000) % 200
+    expected = model.predict_annotators(X)[rows]
+    np.testing.assert_allclose(model.predict_annotators(many), expected, atol=1e-5)
+    for part, block in model.iter_predict_annotators(many, max_bytes=10**5):
+        np.testing.assert_allclose(block, expected[part], atol=1e-5)
+    predicted = model.predict_ratings(many, RATINGS[rows])
+    np.testing.assert_allclose(predicted.values, model.predict_ratings(X, RATINGS)[rows].values, atol=1e-5)
+
+
 def test_no_annotators_give_no_predictions(model):
     assert model.predict_annotators(X, []).shape == (200, 0, 2)
     assert sum(block.size for _, block in model.iter_predict_annotators(X, [])) == 0
@@ -413,6 +424,7 @@ def test_training_forgets_the_selection(change):
     model = quick().fit(X, RATINGS)
     model.select_annotator(*enrollment())
     assert change(model).selected_annotator_ is None
+    assert not hasattr(model, "selection_")
 
 
 def test_a_single_enrollment_rating_picks_the_head_of_the_smallest_error(model):
@@ -657,6 +669,13 @@ def test_new_annotators_are_learned_by_partial_fit(model):
     assert scores[-1] > scores[0] + 0.1
 
 
+def test_the_minimum_of_ratings_holds_for_the_first_partial_fit_but_not_for_new_annotators_later():
+    model = quick(min_ratings=85).partial_fit(X, RATINGS)
+    n_known = len(model.annotators_)
+    assert 0 < n_known < 12
+    assert len(model.partial_fit(X[:20], TARGET.ratings[:20]).annotators_) == n_known + 12
+
+
 def test_partial_fit_continues_a_fit(model):
     n_before = model.n_iter_
     assert model.partial_fit(SOURCE.X, SOURCE.ratings) is model
@@ -798,7 +817,7 @@ def test_training_uses_so_many_threads_and_gives_the_others_back(n_threads, used
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        quick(n_threads=n_threads, callbacks=[Spy()]).fit(X, RATINGS).partial_fit(X, RATINGS)
+        quick(n_threads=n_threads, max_epochs=1, callbacks=[Spy()]).fit(X[:40], RATINGS[:40])
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
