@@ -181,7 +181,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         X : array-like, shape (n_samples, n_features)
             Features of the samples. A C-contiguous float32 array is not copied.
         y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Ratings; or one rating a sample, by `annotators`.
+            Ratings; or one rating a sample, by `annotators`; the columns of a DataFrame name the outputs.
         annotators : array-like, shape (n_samples,), default=None
             Who gave each rating, if `y` is an array. None: it is the consensus.
         groups : array-like, shape (n_samples,), default=None
