@@ -132,7 +132,8 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
             Features of the samples.
         ratings : Ratings
             Who rated which sample; the values are not looked at. Annotators that are not known are predicted as
-            ``predict(X)`` does, or refused, as `on_unknown` says; a model of the consensus alone predicts them silently.
+            ``predict(X)`` does, or refused, as `on_unknown` says. A model of the consensus
+            alone predicts them silently.
 
         Returns
         -------
