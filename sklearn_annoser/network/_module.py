@@ -108,7 +108,7 @@ class MultiHeadModule(nn.Module):
         hidden = self.hidden(batch.X)  # (n_outputs, n_samples, n_hidden)
         rows = F.embedding(batch.heads, self.heads, sparse=self.sparse_heads)  # (n_heads, n_outputs * (n_hidden + 1))
         heads = rows.view(-1, self.n_outputs, self.n_hidden + 1).permute(1, 2, 0)  # (n_outputs, n_hidden + 1, n_heads)
-        everyone = torch.baddbmm(heads[:, -1:], hidden, heads[:, :-1])  # (n_outputs, n_samples, n_heads)
+        everyone = torch.bmm(F.pad(hidden, (0, 1), value=1.0), heads)  # (n_outputs, n_samples, n_heads)
         return everyone.flatten(1).index_select(1, batch.pairs).T  # (n_ratings, n_outputs)
 
     def stacked_heads(self) -> Tensor:

@@ -125,28 +125,37 @@ class LazySGD(torch.optim.SGD):
 
     def _flush(self, param: Tensor, state: dict[str, Any]) -> None:
         """Bring all rows of one parameter to the present step, in chunks of bounded memory."""
-        behind = torch.nonzero(state["done"] < state["n_steps"])[:, 0]
-        for rows in behind.split(CHUNK_ROWS):
-            self._catch_up(param, state, rows)
         self._settle(state, *state.pop("caught", (None, None)))
+        if state["flushed"] == state["n_steps"]:
+            return
+        for start in range(0, len(param), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            weight, velocity = param[rows], state["velocity"][rows]  # views
+            weight.add_(self._idle(state, state["done"][rows], weight, velocity))
+        state["done"].fill_(state["n_steps"])
         state["flushed"] = state["n_steps"]
 
     def _catch_up(self, param: Tensor, state: dict[str, Any], rows: Tensor) -> None:
-        """Apply the idle steps that some rows have missed; their velocity waits for the step that follows."""
+        """Bring some rows to the present step; their velocity waits for the step that follows."""
         self._settle(state, *state.pop("caught", (None, None)))
-        idle = (state["n_steps"] - state["done"].index_select(0, rows)).long()
-        powers = idle_steps(*state["rule"]).up_to(state["n_steps"] - state["flushed"])
-        a, b, c, d = powers.to(param).index_select(0, idle).unsqueeze(-1).unbind(1)  # each (n_rows, 1)
         velocity = state["velocity"].index_select(0, rows)
+        weight = param.index_select(0, rows) if state["rule"][2] else None
+        param.index_add_(0, rows, self._idle(state, state["done"].index_select(0, rows), weight, velocity))
+        state["done"].index_fill_(0, rows, state["n_steps"])
+        state["caught"] = (rows, velocity)
+
+    @staticmethod
+    def _idle(state: dict[str, Any], done: Tensor, weight: Tensor | None, velocity: Tensor) -> Tensor:
+        """Apply the idle steps since `done` to velocities, in place, and return how far the weights moved."""
+        powers = idle_steps(*state["rule"]).up_to(state["n_steps"] - state["flushed"]).to(velocity)
+        a, b, c, d = powers.index_select(0, (state["n_steps"] - done).long()).unsqueeze(-1).unbind(1)  # (n_rows, 1)
         change = b * velocity
         velocity.mul_(d)
         if state["rule"][2]:  # with weight decay an idle row depends on its weight too
-            weight = param.index_select(0, rows)
+            assert weight is not None
             change.addcmul_(a - 1, weight)
             velocity.addcmul_(c, weight)
-        param.index_add_(0, rows, change)
-        state["done"].index_fill_(0, rows, state["n_steps"])
-        state["caught"] = (rows, velocity)
+        return change
 
     @staticmethod
     def _settle(state: dict[str, Any], rows: Tensor | None, velocity: Tensor | None) -> None:
