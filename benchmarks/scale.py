@@ -14,6 +14,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,10 @@ def main() -> None:
     ratings = timed("ratings", lambda: long_tailed_ratings(N_SAMPLES, N_ANNOTATORS, PER_SAMPLE, n_outputs=2, seed=0))
     timed("fit, one epoch", lambda: model.fit(X, ratings))
     new = enrollment(np.random.default_rng(1))
-    mapper = AnnotatorMapper(model, calibration="affine", n_bootstrap=0, random_state=0)
-    timed("map 500 annotators", lambda: mapper.fit(X, new))
-    mapper.set_params(n_bootstrap=100)
-    timed("the same with confidence", lambda: mapper.fit(X, new))
+    for name, n_bootstrap in (("map 500 annotators", 0), ("the same with confidence", 100)):
+        mapper = AnnotatorMapper(model, calibration="affine", n_bootstrap=n_bootstrap, random_state=0)
+        timed(name, partial(mapper.fit, X, new))
+        del mapper
     timed("predict all", lambda: model.predict(X))
 
     def walk() -> float:

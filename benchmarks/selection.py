@@ -3,8 +3,8 @@
     python benchmarks/selection.py [--rounds 5]
 
 Each new annotator has 30 ratings of two outputs. The plain loop predicts all heads by one matrix product for each new
-annotator and output, then calls a CCC function for each head, and takes the best sum. It is timed on `--loop` of the
-annotators and scaled up; with `--loop 100` all are timed. Both must choose the same head for everyone compared.
+annotator and output, then calls a CCC function for each head, and takes the best sum. Each round times it on `--loop`
+other annotators and scales up. Both must choose the same head for everyone compared: with five rounds of 20, for all.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def simulate(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Ratings]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--loop", type=int, default=5)
+    parser.add_argument("--loop", type=int, default=20)
     options = parser.parse_args()
     hidden, heads, ratings = simulate(np.random.default_rng(0))
     same, compared, rows = 0, 0, []

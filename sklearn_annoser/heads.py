@@ -95,7 +95,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         return np.concatenate([_predict_all(hidden, heads) for _, hidden in self.iter_hidden(X)])
 
     def iter_predict_annotators(
-        self, X: Any, annotators: Any = None, *, max_bytes: int = 2**26
+        self, X: Any, annotators: Any = None, *, max_bytes: int = 2**24
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over the predictions for every annotator in blocks of bounded memory.
 
@@ -105,7 +105,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
             Features of the samples.
         annotators : array-like of labels, default=None
             Which annotators, in which order. None: all of `annotators_`.
-        max_bytes : int, default=2**26
+        max_bytes : int, default=2**24
             Most bytes of a block; one sample is the smallest block.
 
         Yields

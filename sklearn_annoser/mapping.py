@@ -230,7 +230,7 @@ def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.Rand
     elif strategy == "separate":
         return scores.argmax(axis=1)[:, :, None]
     else:
-        total = scores.sum(axis=2, dtype=np.float64)
+        total = scores.sum(axis=2)
         n_best = 1 if strategy == "joint" else min(n_heads, n_known)
         # Stable, so that equal scores go to the first head whatever n_best is.
         chosen = np.argsort(-total, axis=1, kind="stable")[:, :n_best] if n_best > 1 else total.argmax(1)[:, None]
@@ -303,9 +303,7 @@ def bootstrap_heads(
     if n < 3 or len(heads) < 2 or n_bootstrap == 0:
         return np.zeros(len(heads)), np.nan
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
-    scores = _resampled_ccc(hidden, heads, values, np.concatenate([counts, counts == 0]))
-    if strategy != "separate":
-        scores = scores.sum(axis=0, keepdims=True)
+    scores = _resampled_ccc(hidden, heads, values, np.concatenate([counts, counts == 0]), strategy != "separate")
     wins, confidences = [], []
     for inside, outside in scores.reshape(len(scores), 2, n_bootstrap, len(heads)):
         # A resample tells something if its ratings differ, both those that choose and those that judge.
@@ -320,14 +318,16 @@ def bootstrap_heads(
     return (np.mean(wins, axis=0), float(np.mean(confidences))) if wins else (np.zeros(len(heads)), np.nan)
 
 
-def _resampled_ccc(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    r"""Return the CCC of every head on every resample, (n_outputs, n_resamples, n_heads), as float32.
+def _resampled_ccc(
+    hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray, joint: bool
+) -> np.ndarray:
+    r"""Return the CCC of every head on every resample, (n_outputs or 1 if joint, n_resamples, n_heads), as float32.
 
     In raw moments, with `E` the mean over a resample, the CCC is
     :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: three matrix products.
     """
     weight = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
-    scores = np.empty((heads.shape[1], len(counts), len(heads)), dtype=np.float32)
+    scores = np.zeros((1 if joint else heads.shape[1], len(counts), len(heads)), dtype=np.float32)
     for output in range(heads.shape[1]):
         true = values[:, output].astype(np.float64)
         centre = true.mean()
@@ -346,6 +346,6 @@ def _resampled_ccc(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, co
             spread += square_true
             spread -= means
             ccc /= np.maximum(spread, np.float32(1e-12), out=spread)
-            scores[output, :, start : start + BLOCK_HEADS] = ccc
-        scores[output, constant] = 0
+            ccc[constant] = 0
+            scores[0 if joint else output, :, start : start + BLOCK_HEADS] += ccc
     return scores

@@ -303,6 +303,7 @@ class MultiHeadNet(NeuralNet):
         for _, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None  # the module has them: a second copy swells memory and pickles
+                self.optimizer_.state.clear()  # velocities of the last weights, which are not the best
         return n_done
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, *, split: Any = None, **kwargs: Any) -> Any:
