@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 CHUNK_ROWS = 4096
+FADED = 1e-19  # the root of float32's smallest normal number
 
 
 class LazySGD(torch.optim.SGD):
@@ -83,7 +84,7 @@ class LazySGD(torch.optim.SGD):
         rows, change = grad._indices()[0], grad._values()
         state = self._row_state(group, param)
         caught, velocity = state.pop("caught", (None, None))
-        if caught is None or caught.data_ptr() != rows.data_ptr() or len(caught) != len(rows):
+        if caught is None or not torch.equal(caught, rows):
             self._settle(state, caught, velocity)
             grad = grad.coalesce()  # these are not just the rows that were caught up, which are there once
             rows, change = grad.indices()[0], grad.values()
@@ -188,7 +189,9 @@ class IdleSteps:
     def up_to(self, n_steps: int) -> Tensor:
         """Return the four coefficients of 0, 1, ... idle steps, `n_steps` at least, (n_powers, 4)."""
         while len(self.table) <= n_steps:  # M^(n + i) = M^n M^i doubles the table
-            self.table = np.concatenate([self.table, self.table @ (self.table[-1] @ self.step)])
+            table = np.concatenate([self.table, self.table @ (self.table[-1] @ self.step)])
+            # What has faded so far adds nothing, but would leave denormal velocities, which a CPU is slow with.
+            self.table = np.where(np.abs(table) < FADED, 0.0, table)
         return torch.from_numpy(self.table.reshape(-1, 4))
 
 
