@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 
@@ -12,3 +13,27 @@ def import_matplotlib() -> Any:
     except ImportError as error:
         raise ImportError("Displays need matplotlib: pip install 'sklearn-annoser[plot]'.") from error
     return plt
+
+
+def import_soundfile() -> Any:
+    """Return soundfile."""
+    try:
+        return import_module("soundfile")
+    except (ImportError, OSError) as error:  # OSError: the package is there, the library libsndfile is not
+        raise ImportError("Audio files need soundfile: pip install 'sklearn-annoser[audio]'.") from error
+
+
+def import_soxr() -> Any:
+    """Return soxr."""
+    try:
+        return import_module("soxr")
+    except ImportError as error:
+        raise ImportError("Resampling needs soxr: pip install 'sklearn-annoser[audio]'.") from error
+
+
+def import_transformers() -> Any:
+    """Return transformers."""
+    try:
+        return import_module("transformers")
+    except ImportError as error:
+        raise ImportError("Encoders need transformers: pip install 'sklearn-annoser[audio]'.") from error

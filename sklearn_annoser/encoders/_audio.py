@@ -1,0 +1,334 @@
+"""One utterance's audio, from a file or an array, as the samples that a speech model takes."""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_annoser._optional import import_soundfile, import_soxr
+
+# A path; samples at the model's rate; or samples and their rate in Hz.
+Audio = str | np.ndarray | tuple[np.ndarray, float]
+
+EXPECTED = "the path of a file, an array of samples, or a pair (array, sampling rate in Hz)"
+LOWEST_RATE, HIGHEST_RATE = 1e3, 1e9  # Hz; below, somebody gave kHz, and resampling to 16 kHz would fill the memory
+LOUDEST = 1e30  # full scale is 1; near the largest float32, resampling would overshoot to infinity
+# What libsndfile notes on opening when less follows than the header of WAV, AIFF, AU or W64 declares.
+SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+ENDLESS = 2**31 - 4096  # writers to a pipe declare this size or a larger one, as they cannot know it
+
+
+class AudioError(ValueError):
+    """An utterance is not audio, or its audio cannot be read; the message says why."""
+
+
+def check_audio(item: Any) -> Audio:
+    """Return what an utterance is, without reading a file or looking at the samples.
+
+    Parameters
+    ----------
+    item : path, array or pair
+        A str or path object; samples at the model's sampling rate, shape (n_samples,) or (n_samples, n_channels),
+        floating with full scale 1, or int16 or int32; or a tuple or list of such an array and its sampling rate in Hz.
+
+    Returns
+    -------
+    audio : str, array, or tuple of array and float
+        The path, or the samples with their rate if it was given. Checking it again returns it again.
+
+    Raises
+    ------
+    AudioError
+        It is none of these, or the array has another dtype, no samples, or its axes the other way round.
+
+    Examples
+    --------
+    >>> check_audio("speech/one.flac")
+    'speech/one.flac'
+    >>> check_audio([np.zeros(8000, dtype=np.float32), 8000])[1]
+    8000.0
+    """
+    if pd.api.types.is_scalar(item) and pd.isna(item):
+        raise AudioError(f"it is missing ({item!r}); expected {EXPECTED}.")
+    if isinstance(item, (str, os.PathLike)):
+        path = os.fspath(item)
+        if not isinstance(path, str):
+            raise AudioError(f"{item!r} is a path of bytes; expected str: os.fsdecode(path).")
+        return str(path)
+    if isinstance(item, (tuple, list)):
+        if len(item) != 2 or not hasattr(item[0], "__array__"):
+            raise AudioError(f"expected {EXPECTED}, got the {type(item).__name__} {reprlib.repr(item)}.")
+        return _check_samples(item[0]), _check_rate(item[1])
+    if not hasattr(item, "__array__"):
+        raise AudioError(f"expected {EXPECTED}, got {reprlib.repr(item)} of type {type(item).__name__}.")
+    return _check_samples(item)
+
+
+def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
+    """Return an utterance's samples as a speech model takes them: one channel, at its rate.
+
+    Files are what libsndfile reads: WAV, FLAC, Ogg, MP3 and more. Channels are averaged, then samples are resampled by
+    soxr (quality "HQ") if the rates differ. Any thread may call it; decoding and resampling let other threads run.
+
+    A truncated WAV, AIFF, AU, W64 or FLAC file is an error, as is a truncated MP3 with a Xing or Info header. Where
+    libsndfile cannot notice it, there is no error but a shorter result: Ogg (Vorbis, Opus) ends with its last whole
+    page, RF64 and CAF with the file. An MP3 without such a header has as many samples as its size and the bit rate of
+    its first frame tell: cut off between two frames it is just shorter; if its bit rate varies, it is too short, or an
+    error although it is whole.
+
+    Parameters
+    ----------
+    item : path, array or pair
+        As for `check_audio`.
+    sampling_rate : int
+        Samples a second that the model takes, in Hz; also the rate of an array that comes without one.
+
+    Returns
+    -------
+    samples : array of float32, shape (n_samples,)
+        C-contiguous and finite, at least one sample. A float32 array of one channel at this rate is not copied.
+
+    Raises
+    ------
+    AudioError
+        The file is missing, empty, truncated or not audio, there are no samples, or some are not finite.
+
+    Examples
+    --------
+    >>> stereo = np.ones((44100, 2), dtype=np.int16)
+    >>> read_audio((stereo, 44100), sampling_rate=16000).shape
+    (16000,)
+    """
+    audio = check_audio(item)
+    if isinstance(audio, str):
+        name = repr(audio)
+        samples, rate = _read_file(audio)
+    else:
+        name = "the array"
+        samples, rate = _with_rate(audio, sampling_rate)
+    wave = _to_mono(samples)
+    _check_finite(wave, name)
+    if rate == sampling_rate:
+        return wave
+    resampled = import_soxr().resample(wave, rate, sampling_rate, quality="HQ")
+    if not len(resampled):
+        raise AudioError(f"{name} is too short: {len(wave)} samples at {rate:g} Hz make none at {sampling_rate} Hz.")
+    return resampled
+
+
+def audio_seconds(item: Any, *, sampling_rate: int) -> float:
+    """Return how long an utterance is, from the header of its file or the length of its array.
+
+    Parameters
+    ----------
+    item : path, array or pair
+        As for `check_audio`.
+    sampling_rate : int
+        Rate of an array that comes without one, in Hz.
+
+    Returns
+    -------
+    seconds : float
+        More than 0. As for `read_audio`, an MP3 without a Xing or Info header tells only roughly.
+
+    Raises
+    ------
+    AudioError
+        The file is missing, empty or not audio, or the header shows that it is truncated or has no samples.
+
+    Examples
+    --------
+    >>> audio_seconds(np.zeros(8000), sampling_rate=16000)
+    0.5
+    """
+    audio = check_audio(item)
+    if isinstance(audio, str):
+        with _opened(audio) as file:
+            return file.frames / file.samplerate
+    samples, rate = _with_rate(audio, sampling_rate)
+    return len(samples) / rate
+
+
+def array_digest(item: Any, *, sampling_rate: int) -> bytes:
+    """Return 16 bytes that identify the samples, shape, dtype and rate of an array or pair.
+
+    Parameters
+    ----------
+    item : array or pair
+        As for `check_audio`; a file is identified by its content instead.
+    sampling_rate : int
+        Rate of an array that comes without one, in Hz.
+
+    Returns
+    -------
+    digest : bytes
+        BLAKE2b; the same for an array and for a pair of it and `sampling_rate`.
+
+    Raises
+    ------
+    AudioError
+        The item is not an array or pair as it should be.
+
+    Examples
+    --------
+    >>> len(array_digest(np.zeros(8000), sampling_rate=16000))
+    16
+    """
+    audio = check_audio(item)
+    if isinstance(audio, str):
+        raise AudioError(f"{audio!r} is a path; expected an array of samples, or a pair (array, sampling rate in Hz).")
+    samples, rate = _with_rate(audio, sampling_rate)
+    digest = blake2b(f"{samples.dtype.str} {samples.shape} {float(rate)!r} ".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(samples).data)
+    return digest.digest()
+
+
+# ---------------------------------------------------------------------- arrays
+
+
+def _check_samples(item: Any) -> np.ndarray:
+    """Return samples as an array, checked all but for their values."""
+    try:
+        samples = np.asarray(item)
+    except Exception as error:  # each library has its own for an array that is on a GPU, sparse, or part of a graph
+        raise AudioError(f"the {type(item).__name__} cannot be made a numpy array: {error}") from error
+    if samples.ndim not in (1, 2):
+        raise AudioError(f"the array must have shape (n_samples,) or (n_samples, n_channels), got {samples.shape}.")
+    if not samples.size:
+        raise AudioError(f"the array has no samples: its shape is {samples.shape}.")
+    if samples.dtype.kind != "f" and samples.dtype.newbyteorder("=") not in (np.int16, np.int32):
+        raise AudioError(
+            f"the array must be floating with full scale 1, or int16 or int32, got {samples.dtype}. "
+            "Other integers do not tell their full scale: divide by it."
+        )
+    if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
+        raise AudioError(
+            f"the array has more channels than samples, shape {samples.shape}: it is transposed. "
+            "Expected (n_samples, n_channels): give array.T."
+        )
+    return samples
+
+
+def _check_rate(rate: Any) -> float:
+    """Return the sampling rate of a pair."""
+    if hasattr(rate, "__array__") and np.ndim(rate):
+        raise AudioError("the sampling rate comes second in a pair: (array, sampling rate), got two arrays.")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.integer, np.floating)):
+        raise AudioError(f"the sampling rate must be a number of Hz, got {reprlib.repr(rate)}.")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(
+            f"the sampling rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz, got {reprlib.repr(rate)}."
+        )
+    return float(rate)
+
+
+def _with_rate(audio: np.ndarray | tuple[np.ndarray, float], sampling_rate: int) -> tuple[np.ndarray, float]:
+    """Return samples and their rate, which is the model's if none was given."""
+    return audio if isinstance(audio, tuple) else (audio, sampling_rate)
+
+
+def _to_mono(samples: np.ndarray) -> np.ndarray:
+    """Return one channel of float32 with full scale 1."""
+    if samples.dtype.kind == "i":
+        samples = np.multiply(samples, 2.0 ** (1 - 8 * samples.itemsize), dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):  # samples that are not finite are reported next
+        samples = np.ascontiguousarray(samples, dtype=np.float32)
+        return samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+
+
+def _check_finite(wave: np.ndarray, name: str) -> None:
+    """Refuse samples that are NaN, infinite or absurd."""
+    bad = ~(np.abs(wave) <= LOUDEST)  # NaN compares as False
+    if bad.any():
+        raise AudioError(
+            f"{name} has samples that are NaN, infinite or beyond {LOUDEST:g}: {bad.sum()} of {len(wave)}, "
+            f"the first at position {bad.argmax()}."
+        )
+
+
+# ---------------------------------------------------------------------- files
+
+
+def _check_file(path: str) -> None:
+    """Refuse a path which is not that of a file with something in it."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        where = "" if os.path.isabs(path) else f" (the current folder is {os.getcwd()!r})"
+        raise AudioError(f"{path!r} does not exist{where}.") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{path!r} cannot be opened: {error}.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(f"{path!r} is a folder; expected an audio file.")
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block
+        raise AudioError(f"{path!r} is not a regular file; expected an audio file.")
+    if not status.st_size:
+        raise AudioError(f"{path!r} is empty (0 bytes).")
+    if not os.access(path, os.R_OK):
+        raise AudioError(f"{path!r} cannot be opened: there is no permission to read it.")
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """Open a sound file whose header promises samples."""
+    soundfile = import_soundfile()
+    _check_file(path)
+    try:
+        # As bytes, names that are not UTF-8 open too; Windows has names in Unicode only.
+        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+    except (RuntimeError, TypeError, ValueError) as error:  # TypeError: headerless, by its name
+        raise AudioError(f"{path!r} is not audio that can be read: {_reason(error)}") from error
+    with file:
+        shorter = SHORTER.search(file.extra_info)
+        if shorter and int(shorter[2]) < int(shorter[1]) < ENDLESS:
+            raise AudioError(f"{path!r} is truncated: {shorter[2]} of {shorter[1]} bytes of samples.")
+        if file.frames <= 0:
+            raise AudioError(f"{path!r} has no samples.")
+        if file.frames == np.iinfo(np.int64).max:
+            raise AudioError(
+                f"{path!r} does not say how many samples it has, as if written to a pipe. Write it again to a file."
+            )
+        if file.samplerate < LOWEST_RATE:
+            raise AudioError(f"{path!r} has a sampling rate of {file.samplerate} Hz, below {LOWEST_RATE:g}.")
+        yield file
+
+
+def _read_file(path: str) -> tuple[np.ndarray, float]:
+    """Return all samples of a sound file as float32, and their rate."""
+    with _opened(path) as file:
+        try:
+            samples = file.read(file.frames, dtype="float32")
+        except MemoryError as error:
+            raise AudioError(f"{path!r} promises {file.frames} samples, more than memory can hold.") from error
+        except (RuntimeError, ValueError) as error:
+            raise AudioError(
+                f"{path!r} is truncated or damaged: {_position(file)} of {file.frames} samples "
+                f"could be read: {_reason(error)}"
+            ) from error
+        if len(samples) < file.frames:
+            raise AudioError(f"{path!r} is truncated: {len(samples)} of {file.frames} samples.")
+        return samples, file.samplerate
+
+
+def _position(file: Any) -> int:
+    """Return how many samples were read before an error, as far as the decoder knows."""
+    try:
+        return max(file.tell(), 0)
+    except RuntimeError:
+        return 0
+
+
+def _reason(error: Exception) -> str:
+    """Return what libsndfile says, without the path."""
+    words = str(getattr(error, "error_string", error)).removeprefix("Error : ").strip().rstrip(".")
+    # So it says where it looked for MP3 and found none; that the file exists has been checked.
+    return "no MP3 frame found." if words.startswith("File does not exist") else f"{words}."
