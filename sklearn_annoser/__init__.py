@@ -6,20 +6,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sklearn_annoser.encoders import BertEncoder, SpeechEncoder, TextEncoder, WavLMEncoder
     from sklearn_annoser.mapper import AnnotatorMapper
     from sklearn_annoser.network import MultiHeadNet
     from sklearn_annoser.ratings import Ratings
     from sklearn_annoser.regressor import AnnotatorMappedRegressor
 
 __version__ = "0.1.0"
-__all__ = ["AnnotatorMappedRegressor", "AnnotatorMapper", "MultiHeadNet", "Ratings"]
+__all__ = [
+    "AnnotatorMappedRegressor",
+    "AnnotatorMapper",
+    "BertEncoder",
+    "MultiHeadNet",
+    "Ratings",
+    "SpeechEncoder",
+    "TextEncoder",
+    "WavLMEncoder",
+]
 
-# Loaded when first asked for: importing the package loads neither torch nor matplotlib.
+# Loaded when first asked for: importing the package loads neither torch nor transformers nor matplotlib.
 _HOMES = {
     "AnnotatorMappedRegressor": "sklearn_annoser.regressor",
     "AnnotatorMapper": "sklearn_annoser.mapper",
+    "BertEncoder": "sklearn_annoser.encoders",
     "MultiHeadNet": "sklearn_annoser.network",
     "Ratings": "sklearn_annoser.ratings",
+    "SpeechEncoder": "sklearn_annoser.encoders",
+    "TextEncoder": "sklearn_annoser.encoders",
+    "WavLMEncoder": "sklearn_annoser.encoders",
 }
 
 

@@ -258,7 +258,7 @@ def _check_finite(wave: np.ndarray, name: str) -> None:
 # ---------------------------------------------------------------------- files
 
 
-def _check_file(path: str) -> None:
+def check_file(path: str) -> None:
     """Refuse a path which is not that of a file with something in it."""
     try:
         status = os.stat(path)
@@ -281,7 +281,7 @@ def _check_file(path: str) -> None:
 def _opened(path: str) -> Iterator[Any]:
     """Open a sound file whose header promises samples."""
     soundfile = import_soundfile()
-    _check_file(path)
+    check_file(path)
     try:
         # As bytes, names that are not UTF-8 open too; Windows has names in Unicode only.
         file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))

@@ -1,0 +1,336 @@
+"""Vectors of utterances on disk: an SQLite file that any number of processes share, and that survives them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
+
+import numpy as np
+
+FILE = "vectors.sqlite"
+SCHEMA = 1
+BUSY_SECONDS = 60.0  # to wait for another process's transaction
+LEASE_SECONDS = 300.0  # after which a claim lapses whose process cannot be asked
+GRAIN_NS = 2_000_000_000  # a file that changed this lately may change again without its time showing it
+SECONDS_TO_STORE = 1.0  # of hashing files that a kill may lose
+MANY = 500  # keys in a query
+# What SQLite says when pages were overwritten in ways which it does not call malformed.
+DAMAGE = ("malformed", "not a database", "no such table", "no such column", "Could not decode", "encrypted")
+
+TABLES = """
+CREATE TABLE recipes (id INTEGER PRIMARY KEY, recipe TEXT NOT NULL UNIQUE);
+CREATE TABLE vectors (recipe INTEGER, digest BLOB, vector BLOB, checksum BLOB, PRIMARY KEY (recipe, digest));
+CREATE TABLE claims (recipe INTEGER, digest BLOB, owner TEXT, host TEXT, process TEXT, until REAL,
+                     PRIMARY KEY (recipe, digest));
+CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, changed INTEGER, digest BLOB);
+"""
+
+T = TypeVar("T")
+
+
+class CacheInfo(NamedTuple):
+    """What a cache holds."""
+
+    path: Path
+    n_vectors: int
+    n_bytes: int
+    n_vectors_total: int
+
+
+class VectorCache:
+    """The vectors of one recipe in a folder.
+
+    No connection is kept open: each call is one transaction, so that threads, forks and other machines that see the
+    folder may all call. The journal is SQLite's plain one, because its other (WAL) fails on network file systems.
+
+    Parameters
+    ----------
+    folder : path
+        Where the file is, or will be.
+    recipe : str
+        Everything that decides the vector of an utterance, as text.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], recipe: str) -> None:
+        self.path = Path(folder).expanduser().absolute() / FILE
+        if self.path.parent.exists() and not self.path.parent.is_dir():
+            raise NotADirectoryError(f"cache_dir must be a folder, but {str(self.path.parent)!r} is a file.")
+        self.recipe = recipe
+        self.owner = uuid4().hex
+        self.warned = False
+
+    def get(self, digests: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+        """Return the vectors that are stored and intact; damaged ones are deleted, so that they are made anew."""
+        if not digests or not self.path.exists():
+            return {}
+        found: dict[bytes, np.ndarray] = {}
+        damaged: list[bytes] = []
+        for digest, vector, checksum in self._work(lambda db, recipe: self._select(db, recipe, digests), write=False):
+            if isinstance(vector, bytes) and checksum == self._checksum(digest, vector):
+                found[digest] = np.frombuffer(vector, dtype="<f4").astype(np.float32)
+            else:
+                damaged.append(digest)
+        if damaged:
+            warnings.warn(
+                f"{len(damaged)} vectors in {str(self.path)!r} are damaged: they are deleted and made anew.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            self._try(lambda db, recipe: _delete(db, "vectors", recipe, damaged), None)
+        return found
+
+    def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
+        """Store vectors, and end our claims to them."""
+        if not vectors:
+            return
+        blobs = {digest: np.asarray(vector, dtype="<f4").tobytes() for digest, vector in vectors.items()}
+
+        def work(db: sqlite3.Connection, recipe: int) -> None:
+            rows = [(recipe, digest, blob, self._checksum(digest, blob)) for digest, blob in blobs.items()]
+            db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
+            _delete(db, "claims", recipe, list(blobs), self.owner)
+
+        self._try(work, None)
+
+    def claim(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Claim utterances to embed: those that are neither stored nor claimed by another process which is alive."""
+        wanted = list(dict.fromkeys(digests))
+        return self._try(lambda db, recipe: self._claim(db, recipe, wanted), wanted) if wanted else []
+
+    def release(self, digests: Sequence[bytes]) -> None:
+        """End our claims."""
+        if digests and self.path.exists():
+            self._try(lambda db, recipe: _delete(db, "claims", recipe, digests, self.owner), None)
+
+    def file_digests(self, paths: Sequence[str]) -> list[bytes]:
+        """Return a hash of the content of each file; files that did not change are not read again."""
+        names = [os.fsencode(os.path.abspath(path)) for path in paths]
+        states = [os.stat(name) for name in names]
+        nothing: dict[bytes, tuple[Any, Any, Any]] = {}
+        known = self._try(lambda db, recipe: _known_files(db, names), nothing) if names else nothing
+        digests: list[bytes] = []
+        fresh: list[tuple[bytes, int, int, bytes]] = []
+        stored_at = time.monotonic()
+        for name, state in zip(names, states, strict=True):
+            size, changed, digest = known.get(name, (None, None, None))
+            if not isinstance(digest, bytes) or (size, changed) != (state.st_size, state.st_mtime_ns):
+                now = time.time_ns()
+                with open(name, "rb") as file:
+                    digest = file_digest(file, lambda: blake2b(digest_size=16)).digest()
+                known[name] = (state.st_size, state.st_mtime_ns, digest)
+                if state.st_mtime_ns < now - GRAIN_NS:
+                    fresh.append((name, state.st_size, state.st_mtime_ns, digest))
+                if fresh and time.monotonic() - stored_at > SECONDS_TO_STORE:
+                    self._remember_files(fresh)
+                    fresh, stored_at = [], time.monotonic()
+            digests.append(digest)
+        self._remember_files(fresh)
+        return digests
+
+    def info(self) -> CacheInfo:
+        """Return what the cache holds."""
+        if not self.path.exists():
+            return CacheInfo(self.path, 0, 0, 0)
+
+        def work(db: sqlite3.Connection, recipe: int) -> tuple[int, int]:
+            (ours,) = db.execute("SELECT count(*) FROM vectors WHERE recipe = ?", (recipe,)).fetchone()
+            (total,) = db.execute("SELECT count(*) FROM vectors").fetchone()
+            return ours, total
+
+        ours, total = self._work(work, write=False)
+        return CacheInfo(self.path, ours, self.path.stat().st_size, total)
+
+    def clear(self) -> None:
+        """Delete the vectors of this recipe."""
+        if not self.path.exists():
+            return
+
+        def work(db: sqlite3.Connection, recipe: int) -> None:
+            db.execute("DELETE FROM vectors WHERE recipe = ?", (recipe,))
+            db.execute("DELETE FROM claims WHERE recipe = ?", (recipe,))
+
+        self._work(work, write=True)
+        with suppress(sqlite3.OperationalError), closing(self._connect()) as db:  # the space is given back next time
+            db.execute("VACUUM")
+
+    # ------------------------------------------------------------------ rows
+
+    def _select(self, db: sqlite3.Connection, recipe: int, digests: Sequence[bytes]) -> list[tuple[bytes, Any, Any]]:
+        """Return the rows of some vectors."""
+        query = "SELECT digest, vector, checksum FROM vectors WHERE recipe = ? AND digest IN ({})"
+        return list(_each(db, query, recipe, digests))
+
+    def _claim(self, db: sqlite3.Connection, recipe: int, wanted: Sequence[bytes]) -> list[bytes]:
+        """Claim what nobody has."""
+        stored = "SELECT digest FROM vectors WHERE recipe = ? AND digest IN ({})"
+        taken = {digest for (digest,) in _each(db, stored, recipe, wanted)}
+        claimed = "SELECT digest, owner, host, process, until FROM claims WHERE recipe = ? AND digest IN ({})"
+        alive: dict[tuple[str, str], bool] = {}
+        for digest, owner, host, process, until in _each(db, claimed, recipe, wanted):
+            if (host, process) not in alive:
+                alive[host, process] = host != socket.gethostname() or _is_alive(process)
+            if owner != self.owner and until > time.time() and alive[host, process]:
+                taken.add(digest)
+        ours = [digest for digest in wanted if digest not in taken]
+        until, host, process = time.time() + LEASE_SECONDS, socket.gethostname(), _process(os.getpid())
+        rows = [(recipe, digest, self.owner, host, process, until) for digest in ours]
+        db.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?, ?)", rows)
+        return ours
+
+    def _remember_files(self, rows: Sequence[tuple[bytes, int, int, bytes]]) -> None:
+        """Store what files were hashed."""
+        if rows:
+            insert = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)"
+            self._try(lambda db, recipe: db.executemany(insert, rows), None)
+
+    def _checksum(self, digest: bytes, vector: bytes) -> bytes:
+        """Return what tells a vector in its place from a damaged one, or from one in another's place."""
+        return blake2b(self.recipe.encode() + digest + vector, digest_size=8).digest()
+
+    # ------------------------------------------------------------------ transactions
+
+    def _try(self, work: Callable[[sqlite3.Connection, int], T], otherwise: T) -> T:
+        """Do some work that writes; where that is impossible warn once, and go on without the cache."""
+        try:
+            return self._work(work, write=True)
+        except (OSError, sqlite3.OperationalError) as error:
+            if not self.warned:
+                warnings.warn(
+                    f"the cache {str(self.path)!r} cannot be written, vectors are not kept: {error}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                self.warned = True
+            return otherwise
+
+    def _work(self, work: Callable[[sqlite3.Connection, int], T], *, write: bool) -> T:
+        """Do some work in one transaction; a damaged file is put aside first, and a new one begun."""
+        if write:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(3):
+            seen = _inode(self.path)
+            try:
+                with closing(self._connect()) as db:
+                    db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                    result = work(db, self._recipe_id(db, write=write))
+                    db.execute("COMMIT")  # without it, closing rolls back
+                    return result
+            except sqlite3.ProgrammingError:
+                raise
+            except sqlite3.DatabaseError as error:
+                known = isinstance(error, sqlite3.OperationalError)
+                if known and not any(words in str(error) for words in DAMAGE):
+                    raise
+                self._put_aside(seen, error)
+        raise RuntimeError(f"the cache {str(self.path)!r} is damaged again and again: delete it.")
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file, and make the tables if it is new."""
+        db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA):
+                raise RuntimeError(
+                    f"the cache {str(self.path)!r} is of version {version}, made by a newer release of this package; "
+                    f"this one knows version {SCHEMA}. Choose another cache_dir."
+                )
+            if version == 0:
+                db.execute("BEGIN IMMEDIATE")
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # nobody else was faster
+                    for statement in filter(str.strip, TABLES.split(";")):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {SCHEMA}")
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _recipe_id(self, db: sqlite3.Connection, *, write: bool) -> int:
+        """Return the number of this recipe, -1 if it has none yet."""
+        if write:
+            db.execute("INSERT OR IGNORE INTO recipes (recipe) VALUES (?)", (self.recipe,))
+        row = db.execute("SELECT id FROM recipes WHERE recipe = ?", (self.recipe,)).fetchone()
+        return row[0] if row else -1
+
+    def _put_aside(self, seen: int | None, error: Exception) -> None:
+        """Rename a damaged file with its journal, unless another process has done it already."""
+        if seen is None or _inode(self.path) != seen:
+            return
+        n = 1
+        while (aside := self.path.with_name(f"{FILE}.damaged-{n}")).exists():
+            n += 1
+        with suppress(FileNotFoundError):
+            os.replace(self.path, aside)
+        with suppress(FileNotFoundError):  # it would be played back into the new file
+            os.replace(f"{self.path}-journal", f"{aside}-journal")
+        warnings.warn(
+            f"the cache {str(self.path)!r} is damaged ({error}): it is kept as {aside.name!r}, and a new one begins.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _each(db: sqlite3.Connection, query: str, recipe: int, digests: Sequence[bytes]) -> Iterator[Any]:
+    """Yield the rows for some digests."""
+    for start in range(0, len(digests), MANY):
+        some = digests[start : start + MANY]
+        yield from db.execute(query.format(", ".join("?" * len(some))), (recipe, *some))
+
+
+def _delete(
+    db: sqlite3.Connection, table: str, recipe: int, digests: Sequence[bytes], owner: str | None = None
+) -> None:
+    """Delete the rows of some digests, of one owner if given."""
+    query = f"DELETE FROM {table} WHERE recipe = ? AND digest = ?" + (" AND owner = ?" if owner else "")
+    db.executemany(query, [(recipe, digest, *([owner] if owner else [])) for digest in digests])
+
+
+def _known_files(db: sqlite3.Connection, names: Sequence[bytes]) -> dict[bytes, tuple[Any, Any, Any]]:
+    """Return size, time and hash of files that were hashed before."""
+    known: dict[bytes, tuple[Any, Any, Any]] = {}
+    for start in range(0, len(names), MANY):
+        some = names[start : start + MANY]
+        query = f"SELECT path, size, changed, digest FROM files WHERE path IN ({', '.join('?' * len(some))})"
+        known |= {name: (size, changed, digest) for name, size, changed, digest in db.execute(query, some)}
+    return known
+
+
+def _inode(path: Path) -> int | None:
+    """Return what tells a file from another that took its place."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _process(pid: int) -> str:
+    """Return a process's number and, where the system tells, when it began: numbers are used again."""
+    try:
+        began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        began = ""
+    return f"{pid} {began}"
+
+
+def _is_alive(process: str) -> bool:
+    """Return whether a process of this machine is running; where one cannot ask without killing it, True."""
+    if os.name != "posix":
+        return True
+    pid = int(process.split()[0])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # it runs, under another user
+    return process == _process(pid)

@@ -1,0 +1,217 @@
+"""`SpeechEncoder` and `WavLMEncoder`: columns of audio to vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from sklearn_annoser._validation import check_number
+from sklearn_annoser.encoders._audio import (
+    Audio,
+    AudioError,
+    array_digest,
+    audio_seconds,
+    check_audio,
+    check_file,
+    read_audio,
+)
+from sklearn_annoser.encoders._base import Failures, FrozenEncoder
+
+__all__ = ["SpeechEncoder", "WavLMEncoder"]
+
+SECONDS_A_BATCH = {"cpu": 4.0, "gpu": 320.0}
+
+
+class SpeechEncoder(FrozenEncoder):
+    """Audio to vectors by a frozen pretrained speech network: WavLM, HuBERT, wav2vec 2.0, data2vec, UniSpeech, Whisper.
+
+    Each utterance gets the hidden states of a layer, pooled over time. The vector of an utterance does not depend on
+    what else is in its batch: waveforms go through the convolutions one at a time, and padding is kept out of the
+    transformer's attention and of the pooling. Audio shorter than what the first frame sees (25 ms for most networks)
+    is followed by silence up to that length; longer than `max_seconds` it is cut into equal pieces, whose frames are
+    pooled together. Whisper works on the audio as long as it is, not on 30 seconds of mostly silence.
+
+    Parameters
+    ----------
+    model : str or path, default="microsoft/wavlm-base-plus"
+        A folder with a saved model and its feature extractor, or a name on the Hugging Face hub.
+    revision : str, default=None
+        Branch, tag or commit on the hub.
+    local_files_only : bool, default=False
+        Whether to use what is on this machine only.
+    layers : int, sequence of int or "all", default=-1
+        0 is the input of the first transformer layer, 1 the output of the first, -1 the output of the last.
+    combine : {"concat", "mean"}, default="concat"
+        Whether several layers are joined, or averaged before pooling.
+    pooling : {"mean", "std", "mean+std", "max"}, default="mean"
+        How frames become one vector.
+    max_seconds : float, default=60.0
+        Longest piece of audio that the network is given at once. Its memory grows with the square. For Whisper at
+        most 30.
+    batch_seconds : float, default=None
+        Seconds of audio in a batch, padding included. None: 4 on a CPU, 320 on a GPU.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1" ...; "auto" takes a GPU if there is one.
+    dtype : {"float32", "bfloat16"}, default="float32"
+        What the network calculates in. Vectors are always float32.
+    n_jobs : int, default=None
+        Processes, or workers of joblib's backend (`joblib.parallel_config`). Each loads the model once.
+    cache_dir : path, default=None
+        Folder where vectors are kept, by the content of the audio and by everything that decides the vector; several
+        processes may share it. None: nothing is kept.
+    on_error : {"raise", "nan", "skip_warn"}, default="raise"
+        What an utterance gets that cannot be read: an error, a row of NaN, or a row of NaN and a warning. What has been
+        embedded before an error is in the cache.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    fingerprint_ : str
+        Hash of the weights, the configuration and the feature extractor.
+    layers_ : list of int
+        The layers, counted from 0.
+    hidden_size_ : int
+        Width of one layer.
+    model_type_ : str
+        "wavlm", "whisper" ...: what the output columns are called after.
+    n_features_in_ : int
+        1.
+
+    See Also
+    --------
+    WavLMEncoder : The same under the name of its default.
+    TextEncoder : Vectors of text.
+
+    Notes
+    -----
+    A column holds paths; or arrays of floats (or of int16 or int32), at the sampling rate of the network, (n,) or (n,
+    n_channels); or pairs of such an array and its sampling rate. Files may have any format that libsndfile reads, any
+    sampling rate (resampled by soxr) and any number of channels (averaged).
+
+    Examples
+    --------
+    >>> from sklearn_annoser import SpeechEncoder
+    >>> encoder = SpeechEncoder("openai/whisper-tiny.en", pooling="mean+std", cache_dir="vectors")
+    >>> X = encoder.fit_transform(["a.wav", "b.flac"])  # doctest: +SKIP
+    >>> X.shape  # doctest: +SKIP
+    (2, 768)
+    """
+
+    KIND = "speech"
+    POOLINGS = ("mean", "std", "mean+std", "max")
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "microsoft/wavlm-base-plus",
+        *,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        layers: int | Sequence[int] | str = -1,
+        combine: str = "concat",
+        pooling: str = "mean",
+        max_seconds: float = 60.0,
+        batch_seconds: float | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        on_error: str = "raise",
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.local_files_only = local_files_only
+        self.layers = layers
+        self.combine = combine
+        self.pooling = pooling
+        self.max_seconds = max_seconds
+        self.batch_seconds = batch_seconds
+        self.device = device
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.cache_dir = cache_dir
+        self.on_error = on_error
+        self.verbose = verbose
+
+    def _check_parameters(self) -> None:
+        """Check the parameters."""
+        super()._check_parameters()
+        check_number("max_seconds", self.max_seconds, low=0.1)
+        if self.batch_seconds is not None:
+            check_number("batch_seconds", self.batch_seconds, low=0, open_low=True)
+
+    def _check_item(self, item: Any) -> Audio:
+        """Return an utterance that looks as it should."""
+        return check_audio(item)
+
+    def _identify(self, items: Mapping[int, Audio], cache: Any) -> tuple[dict[int, bytes], dict[int, Exception]]:
+        """Return a hash of each file or array."""
+        rate = self._model().sampling_rate
+        keys: dict[int, bytes] = {}
+        paths: dict[int, str] = {}
+        failures: dict[int, Exception] = {}
+        for position, item in items.items():
+            if not isinstance(item, str):
+                keys[position] = array_digest(item, sampling_rate=rate)
+                continue
+            try:
+                check_file(item)
+            except AudioError as error:
+                failures[position] = error
+            else:
+                paths[position] = item
+        keys |= dict(zip(paths, cache.file_digests(list(paths.values())), strict=True))
+        return keys, failures
+
+    def _measure(self, items: Mapping[bytes, Audio]) -> tuple[dict[bytes, float], Failures]:
+        """Return the seconds of each utterance, from the header of its file."""
+        rate = self._model().sampling_rate
+        seconds: dict[bytes, float] = {}
+        failures: Failures = {}
+        for key, item in items.items():
+            try:
+                seconds[key] = audio_seconds(item, sampling_rate=rate)
+            except AudioError as error:
+                failures[key] = error
+        return seconds, failures
+
+    def _read(self, item: Audio) -> list[np.ndarray]:
+        """Return the waveform of an utterance, in pieces if it is long."""
+        model = self._model()
+        wave = read_audio(item, sampling_rate=model.sampling_rate)
+        return model.pieces(wave, self.max_seconds * model.sampling_rate)
+
+    def _budget(self) -> float:
+        """Return how many seconds of audio a batch may hold."""
+        return self.batch_seconds or SECONDS_A_BATCH["cpu" if self._model().device.type == "cpu" else "gpu"]
+
+    def _amount(self, total: float) -> str:
+        """Return seconds of audio in words."""
+        return f"{timedelta(seconds=round(total))}"
+
+    def _longest(self) -> dict[str, Any]:
+        """Return how long a piece of audio may be."""
+        return {"max_seconds": float(self.max_seconds)}
+
+
+class WavLMEncoder(SpeechEncoder):
+    """Audio to the mean of WavLM's (base plus) last hidden states, as in the paper: `SpeechEncoder` with its default.
+
+    It takes the parameters of :class:`SpeechEncoder`, and any of its models.
+
+    Examples
+    --------
+    >>> from sklearn_annoser import WavLMEncoder
+    >>> WavLMEncoder(cache_dir="vectors").model
+    'microsoft/wavlm-base-plus'
+
+    References
+    ----------
+    S. Chen et al., "WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing", IEEE Journal of
+    Selected Topics in Signal Processing 16 (6), 2022, https://doi.org/10.1109/JSTSP.2022.3188113
+    """

@@ -1,0 +1,187 @@
+"""`TextEncoder` and `BertEncoder`: columns of text to vectors."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from sklearn_annoser._validation import check_number
+from sklearn_annoser.encoders._base import Failures, FrozenEncoder
+
+__all__ = ["BertEncoder", "TextEncoder"]
+
+TOKENS_A_BATCH = {"cpu": 1_024, "gpu": 65_536}
+
+
+class TextEncoder(FrozenEncoder):
+    """Text to vectors by a frozen pretrained network: BERT, RoBERTa, MiniLM and their kin.
+
+    Each text gets the hidden states of a layer, pooled over its tokens, special ones included. The vector of a text
+    does not depend on what else is in its batch: padding is kept out of attention and pooling. Longer texts are cut to
+    `max_tokens`, with a warning that says how many.
+
+    Parameters
+    ----------
+    model : str or path, default="google-bert/bert-base-uncased"
+        A folder with a saved model and its tokenizer, or a name on the Hugging Face hub.
+    revision : str, default=None
+        Branch, tag or commit on the hub.
+    local_files_only : bool, default=False
+        Whether to use what is on this machine only.
+    layers : int, sequence of int or "all", default=-1
+        0 is the input of the first transformer layer, 1 the output of the first, -1 the output of the last.
+    combine : {"concat", "mean"}, default="concat"
+        Whether several layers are joined, or averaged before pooling.
+    pooling : {"first", "mean", "std", "mean+std", "max"}, default="first"
+        How tokens become one vector; "first" is the [CLS] token of BERT.
+    max_tokens : int, default=None
+        Longest text, in tokens. None: the longest that the network can take.
+    batch_tokens : int, default=None
+        Tokens in a batch, padding included. None: 1,024 on a CPU, 65,536 on a GPU.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1" ...; "auto" takes a GPU if there is one.
+    dtype : {"float32", "bfloat16"}, default="float32"
+        What the network calculates in. Vectors are always float32.
+    n_jobs : int, default=None
+        Processes, or workers of joblib's backend (`joblib.parallel_config`). Each loads the model once.
+    cache_dir : path, default=None
+        Folder where vectors are kept, by the text and by everything that decides the vector; several processes may
+        share it. None: nothing is kept.
+    on_error : {"raise", "nan", "skip_warn"}, default="raise"
+        What a text gets that is None or NaN or no string: an error, a row of NaN, or a row of NaN and a warning.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    fingerprint_ : str
+        Hash of the weights, the configuration and the tokenizer.
+    layers_ : list of int
+        The layers, counted from 0.
+    hidden_size_ : int
+        Width of one layer.
+    model_type_ : str
+        "bert", "roberta" ...: what the output columns are called after.
+    n_features_in_ : int
+        1.
+
+    See Also
+    --------
+    BertEncoder : The same under the name of its default.
+    SpeechEncoder : Vectors of audio.
+
+    Examples
+    --------
+    >>> from sklearn_annoser import TextEncoder
+    >>> encoder = TextEncoder("sentence-transformers/all-MiniLM-L6-v2", pooling="mean")
+    >>> X = encoder.fit_transform(["how dare you", "thank you so much"])  # doctest: +SKIP
+    >>> X.shape  # doctest: +SKIP
+    (2, 384)
+    """
+
+    KIND = "text"
+    POOLINGS = ("first", "mean", "std", "mean+std", "max")
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "google-bert/bert-base-uncased",
+        *,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        layers: int | Sequence[int] | str = -1,
+        combine: str = "concat",
+        pooling: str = "first",
+        max_tokens: int | None = None,
+        batch_tokens: int | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        on_error: str = "raise",
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.local_files_only = local_files_only
+        self.layers = layers
+        self.combine = combine
+        self.pooling = pooling
+        self.max_tokens = max_tokens
+        self.batch_tokens = batch_tokens
+        self.device = device
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.cache_dir = cache_dir
+        self.on_error = on_error
+        self.verbose = verbose
+
+    def _check_parameters(self) -> None:
+        """Check the parameters."""
+        super()._check_parameters()
+        for name in ("max_tokens", "batch_tokens"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), low=1, integer=True)
+
+    def _check_item(self, item: Any) -> str:
+        """Return a text."""
+        if not isinstance(item, str):
+            raise TypeError(f"a text must be a string, got {item!r} of type {type(item).__name__}.")
+        try:
+            item.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the text {item!r} has half a character in it: {error.reason}.") from error
+        return str(item)
+
+    def _identify(self, items: Mapping[int, str], cache: Any) -> tuple[dict[int, bytes], dict[int, Exception]]:
+        """Return a hash of each text."""
+        return {position: blake2b(text.encode(), digest_size=16).digest() for position, text in items.items()}, {}
+
+    def _measure(self, items: Mapping[bytes, str]) -> tuple[dict[bytes, float], Failures]:
+        """Return the number of tokens of each text, and warn if some are cut."""
+        longest = self._max_tokens()
+        counts = [len(tokens) for tokens in self._model().tokens(list(items.values()))]
+        n_cut = sum(count > longest for count in counts)
+        if n_cut:
+            warnings.warn(f"{n_cut} of {len(items)} texts are longer than {longest} tokens and are cut.", stacklevel=4)
+        return {key: float(min(count, longest)) for key, count in zip(items, counts, strict=True)}, {}
+
+    def _read(self, item: str) -> list[int]:
+        """Return the tokens of a text."""
+        return self._model().tokens([item], self._max_tokens())[0]
+
+    def _max_tokens(self) -> int:
+        """Return how many tokens a text may have."""
+        return min(self._model().longest, self.max_tokens or self._model().longest)
+
+    def _budget(self) -> float:
+        """Return how many tokens a batch may hold."""
+        return self.batch_tokens or TOKENS_A_BATCH["cpu" if self._model().device.type == "cpu" else "gpu"]
+
+    def _amount(self, total: float) -> str:
+        """Return a number of tokens in words."""
+        return f"{total:,.0f} tokens"
+
+    def _longest(self) -> dict[str, Any]:
+        """Return how many tokens a text may have."""
+        return {"max_tokens": self._max_tokens()}
+
+
+class BertEncoder(TextEncoder):
+    """Text to the [CLS] vector of BERT (base, uncased), as in the paper: `TextEncoder` under the name of its default.
+
+    It takes the parameters of :class:`TextEncoder`, and any of its models.
+
+    Examples
+    --------
+    >>> from sklearn_annoser import BertEncoder
+    >>> BertEncoder(cache_dir="vectors").pooling
+    'first'
+
+    References
+    ----------
+    J. Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding", NAACL 2019,
+    https://doi.org/10.18653/v1/N19-1423
+    """
