@@ -257,6 +257,20 @@ class AnnotatorMapper(AnnotatorPredictor):
                 served[target] = tuple(chosen[target]) if self.strategy == "top-n" else chosen[target][0]
         return pd.Series(served, index=index, dtype=object)  # else pandas makes NaN of None, and 1.0 of 1
 
+    def to_regressor(self) -> Any:
+        """Return a regressor that knows the new annotators, with the heads that the mapping gave them, to fine-tune.
+
+        Returns
+        -------
+        AnnotatorMappedRegressor, or a Pipeline that ends in one
+            A copy of the source, whose `annotators_` are those of this mapper. With ``warm_start=True`` its `fit` goes
+            on from here.
+        """
+        check_is_fitted(self)
+        steps, source = split_source(self.estimator)
+        regressor = source.with_heads(self.annotators_, self.heads_)
+        return regressor if steps is None else Pipeline([*steps.steps, ("annotatormappedregressor", regressor)])
+
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:

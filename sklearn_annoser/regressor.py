@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_number, check_option
+from sklearn_annoser._validation import check_finite_values, check_labels, check_number, check_option
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -61,6 +62,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         Epochs without a better validation loss before the learning rate falls.
     min_ratings : int, default=1
         Annotators with fewer ratings in the training split get no head.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last one, without pre-training: to fine-tune on other samples.
+        Annotators without a head get the mean of all as a start; heads of annotators who are not in `y` stay.
     on_unknown : {"warn", "raise", "consensus"}, default="warn"
         What to do about an annotator who is not known, or whose enrollment ratings are too few or all equal: predict
         the consensus with a warning, raise an error, or predict the consensus silently.
@@ -142,6 +146,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         patience: int = 10,
         lr_patience: int = 5,
         min_ratings: int = 1,
+        warm_start: bool = False,
         on_unknown: str = "warn",
         device: str = "cpu",
         n_threads: int | None = 1,
@@ -164,6 +169,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self.patience = patience
         self.lr_patience = lr_patience
         self.min_ratings = min_ratings
+        self.warm_start = warm_start
         self.on_unknown = on_unknown
         self.device = device
         self.n_threads = n_threads
@@ -192,14 +198,21 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self
         """
         self._check_parameters()
-        X, ratings = self._check_X_y(X, y, annotators, reset=True)
+        warm = self.warm_start and hasattr(self, "net_")
+        X, ratings = self._check_X_y(X, y, annotators, reset=not warm)
         seed = self._rng().randint(2**31 - 1)
         split = self._validation_split(seed)
         ratings = self._trainable(ratings, self.min_ratings, split, groups)
-        self._start_scale(ratings)
+        if warm:
+            ratings = self._after_known(ratings)
+        else:
+            self._start_scale(ratings)
         net = self._make_net(train_split=split)
         with _seeded(seed, net.device):
-            net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
+            if warm:
+                net.fit_from(self.net_, _tensor(X), self._to_unit(ratings), groups=groups)
+            else:
+                net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
         return self._take(net, ratings.annotators)
 
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
@@ -231,16 +244,14 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             with _seeded(seed, net.device):
                 net.fit(_tensor(X), self._to_unit(ratings))
             return self._take(net, ratings.annotators)
-        self._check_outputs(ratings)
-        known = pd.Index(self.annotators_)
-        new = pd.Index(ratings.annotators).difference(known)
-        ratings = _recoded(ratings, known.append(new) if len(new) else known)
+        n_new = len(set(ratings.annotators) - set(self.annotators_))
+        ratings = self._after_known(ratings)
         unit = self._to_unit(ratings)
         if self.net_.lr != self.lr:
             self.net_.set_params(lr=self.lr)
         try:
             with _seeded(seed + self.n_iter_, self.net_.device):
-                self.net_.train_epoch(_tensor(X), unit, n_new=len(new))
+                self.net_.train_epoch(_tensor(X), unit, n_new=n_new)
         finally:  # also if interrupted: the labels must be those of the net's heads
             self._take(self.net_, ratings.annotators)
         return self
@@ -250,6 +261,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_option("variant", self.variant, VARIANTS)
         check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
         check_option("early_stopping", self.early_stopping, (True, False))
+        check_option("warm_start", self.warm_start, (True, False))
         for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings"):
             check_number(name, getattr(self, name), low=1, integer=True)
         for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose"):
@@ -300,6 +312,13 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 "nothing to learn from. Lower min_ratings."
             )
         return ratings.as_consensus() if self.variant == "aggregate" else ratings
+
+    def _after_known(self, ratings: Ratings) -> Ratings:
+        """Return ratings whose annotators are the known ones, then the new ones."""
+        self._check_outputs(ratings)
+        known = pd.Index(self.annotators_)
+        new = pd.Index(ratings.annotators).difference(known)
+        return _recoded(ratings, known.append(new) if len(new) else known)
 
     def _start_scale(self, ratings: Ratings) -> None:
         """Remember how ratings become -1 to 1: from their declared scale, or from the range seen."""
@@ -377,6 +396,36 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         kept = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
+
+    def with_heads(self, annotators: Any, heads: Any) -> AnnotatorMappedRegressor:
+        """Return a copy that knows other annotators, by heads on the same hidden features.
+
+        With `warm_start` it can be trained on from there: :meth:`AnnotatorMapper.to_regressor` makes one to fine-tune.
+
+        Parameters
+        ----------
+        annotators : array-like of labels, shape (n_annotators,)
+            The annotators it shall know.
+        heads : array-like, shape (n_annotators, n_outputs, n_hidden + 1)
+            Their heads, on the scale of the ratings, the bias last.
+
+        Returns
+        -------
+        AnnotatorMappedRegressor
+        """
+        check_is_fitted(self)
+        annotators = check_labels("annotators", annotators)
+        heads = check_finite_values("heads", heads, max_ndim=3)
+        if heads.shape != (len(annotators), *self.heads_.shape[1:]):
+            raise ValueError(
+                f"heads must have shape {(len(annotators), *self.heads_.shape[1:])}, a head for each annotator, got "
+                f"{heads.shape}."
+            )
+        unit = heads / self._half[:, None]
+        unit[:, :, -1] -= self._centre / self._half
+        other = copy.deepcopy(self)
+        other.net_.replace_heads(unit.astype(np.float32))
+        return other._take(other.net_, annotators)
 
     # ------------------------------------------------------------------ serving a new annotator
 

@@ -14,7 +14,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sklearn_annoser import AnnotatorMapper, Ratings
+from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
+from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.metrics import ccc_scorers, individual_ccc_scorer
 from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
 
@@ -396,3 +397,22 @@ def test_a_pipeline_may_start_from_a_sparse_matrix():
     gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
     found = AnnotatorMapper(source, random_state=0).fit(sparse.csr_array(X), gaps).mapping_
     pd.testing.assert_frame_equal(found, AnnotatorMapper(source[-1], random_state=0).fit(X, gaps).mapping_)
+
+
+@pytest.mark.parametrize("with_steps", [False, True])
+def test_the_regressor_of_a_mapping_predicts_as_it_does_and_can_be_fine_tuned(with_steps):
+    source, target = make_corpora(n_samples=400, n_annotators=8, random_state=0)
+    regressor = AnnotatorMappedRegressor(n_hidden=16, lr=0.02, max_epochs=5, random_state=0)
+    model = make_pipeline(StandardScaler(), regressor) if with_steps else regressor
+    model.fit(source.X, source.ratings)
+    mapper = AnnotatorMapper(FrozenEstimator(model), calibration="affine", n_bootstrap=0).fit(target.X, target.ratings)
+    tuned = mapper.to_regressor()
+    last = tuned[-1] if with_steps else tuned
+    assert last.annotators_.tolist() == mapper.annotators_.tolist()
+    label = mapper.annotators_[2]
+    X = tuned[:-1].transform(target.X) if with_steps else target.X
+    np.testing.assert_allclose(last.predict(X, annotator=label), mapper.predict(target.X, annotator=label), atol=1e-5)
+    before = last.heads_
+    last.set_params(warm_start=True, max_epochs=2).fit(X, target.ratings)
+    assert np.abs(last.heads_ - before).max() > 1e-4
+    np.testing.assert_allclose(mapper.heads_, before, atol=1e-5)  # the mapper is as it was

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
+from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.metrics import annotator_ccc, ccc_score, individual_ccc_score
 from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
 
@@ -838,3 +839,58 @@ def test_a_fit_of_constant_ratings_predicts_finite_numbers():
 
 def test_an_unset_parameter_keeps_its_value():
     assert AnnotatorMappedRegressor(n_hidden=8).set_params(lr=0.1).get_params()["n_hidden"] == 8
+
+
+# ---------------------------------------------------------------------- training on
+
+
+@pytest.mark.parametrize("variant", ["individual", "individual+consensus", "aggregate"])
+def test_a_warm_start_goes_on_from_the_last_fit(variant):
+    source, _ = make_corpora(n_samples=300, n_annotators=8, random_state=0)
+    settings = {"variant": variant, "n_hidden": 16, "lr": 0.01, "early_stopping": False, "random_state": 0}
+    model = AnnotatorMappedRegressor(**settings, max_epochs=6, warm_start=True).fit(source.X, source.ratings)
+    loss = model.history_["train_loss"].iloc[-1]
+    model.set_params(max_epochs=1).fit(source.X, source.ratings)
+    assert model.n_iter_ == 1
+    assert model.history_["train_loss"].iloc[0] < loss + 0.02
+    model.set_params(warm_start=False).fit(source.X, source.ratings)
+    assert model.history_["train_loss"].iloc[0] > loss + 0.02
+
+
+def test_a_warm_start_keeps_known_annotators_and_adds_new_ones():
+    source, target = make_corpora(n_samples=300, n_annotators=8, random_state=0)
+    model = AnnotatorMappedRegressor(n_hidden=16, lr=0.01, max_epochs=4, warm_start=True, random_state=0)
+    model.fit(source.X, source.ratings)
+    before = dict(zip(model.annotators_, model.heads_, strict=True))
+    model.set_params(lr=1e-9, max_epochs=1).fit(target.X, target.ratings)
+    assert model.annotators_.tolist() == [*before, *target.ratings.annotators]
+    np.testing.assert_allclose(model.heads_[:8], list(before.values()), atol=1e-6)
+    np.testing.assert_allclose(
+        model.heads_[8:], np.broadcast_to(model.heads_[:8].mean(0), model.heads_[8:].shape), atol=1e-5
+    )
+
+
+def test_a_warm_start_checks_that_the_data_are_of_the_same_kind():
+    source, _ = make_corpora(n_samples=100, n_annotators=6, random_state=0)
+    model = AnnotatorMappedRegressor(n_hidden=8, max_epochs=1, warm_start=True, random_state=0)
+    model.fit(source.X, source.ratings)
+    with pytest.raises(ValueError, match="features"):
+        model.fit(source.X[:, :3], source.ratings)
+    with pytest.raises(ValueError, match="output"):
+        model.fit(source.X, Ratings.from_dense(np.arange(100.0)[:, None]))
+    with pytest.raises(ValueError, match="warm_start must be one of"):
+        model.set_params(warm_start="yes").fit(source.X, source.ratings)
+
+
+def test_a_copy_with_other_heads_predicts_by_them():
+    source, _ = make_corpora(n_samples=200, n_annotators=6, random_state=0)
+    model = AnnotatorMappedRegressor(n_hidden=8, max_epochs=2, random_state=0).fit(source.X, source.ratings)
+    other = model.with_heads(["ann", "bob"], model.heads_[[4, 1]])
+    np.testing.assert_allclose(
+        other.predict(source.X, annotator="ann"), model.predict(source.X, annotator=model.annotators_[4]), atol=1e-5
+    )
+    assert model.annotators_.shape == (6,)
+    with pytest.raises(
+        ValueError, match=r"heads must have shape \(2, 2, 9\), a head for each annotator, got \(1, 2, 9\)"
+    ):
+        model.with_heads(["ann", "bob"], model.heads_[:1])

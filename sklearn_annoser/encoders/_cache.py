@@ -24,7 +24,7 @@ GRAIN_NS = 2_000_000_000  # a file that changed this lately may change again wit
 SECONDS_TO_STORE = 1.0  # of hashing files that a kill may lose
 MANY = 500  # keys in a query
 # What SQLite says when pages were overwritten in ways which it does not call malformed.
-DAMAGE = ("malformed", "not a database", "no such table", "no such column", "Could not decode", "encrypted")
+DAMAGE = ("malformed", "not a database", "no such table", "no such column", "not decode", "encrypted", "file format")
 
 TABLES = """
 CREATE TABLE recipes (id INTEGER PRIMARY KEY, recipe TEXT NOT NULL UNIQUE);
@@ -226,7 +226,7 @@ class VectorCache:
                     return result
             except sqlite3.ProgrammingError:
                 raise
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 known = isinstance(error, sqlite3.OperationalError)
                 if known and not any(words in str(error) for words in DAMAGE):
                     raise

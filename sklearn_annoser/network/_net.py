@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -245,6 +246,52 @@ class MultiHeadNet(NeuralNet):
             if self.pretrain_epochs:
                 self._pretrain(split[0])
         return self._train(dataset, split)
+
+    def fit_from(self, other: MultiHeadNet, X: Any, y: Ratings, groups: Any = None) -> MultiHeadNet:
+        """Train on from the weights of another net, without pre-training and with a fresh optimizer.
+
+        Parameters
+        ----------
+        other : MultiHeadNet
+            A trained net of the same sizes; its annotators come first in `y`, the others get the mean of its heads.
+        X, y : array and Ratings
+            As in :meth:`fit`.
+        groups : array-like, shape (n_samples,), default=None
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        self
+        """
+        dataset = self.get_dataset(X, y)
+        self._start(dataset)
+        module = copy.deepcopy(other.module_)
+        n_new = self.module_.n_annotators - module.n_annotators
+        if n_new:
+            module.add_heads(n_new, keep_last=self.consensus_head)
+        self.module_.load_state_dict(module.state_dict())
+        return self._train(dataset, self.get_split_datasets(dataset, groups=groups))
+
+    def replace_heads(self, heads: np.ndarray) -> MultiHeadNet:
+        """Take other annotators' heads instead of its own; a consensus head stays.
+
+        Parameters
+        ----------
+        heads : array of float32, shape (n_annotators, n_outputs, n_hidden + 1)
+            The heads, the bias last.
+
+        Returns
+        -------
+        self
+        """
+        self._heads()  # as they are at the present step
+        kept = self.module_.heads[self.module_.n_annotators - self.consensus_head :]
+        flat = torch.as_tensor(heads, device=kept.device).flatten(1)
+        self.module_.heads = torch.nn.Parameter(torch.cat([flat, kept.detach()]))
+        self.module_.n_annotators = len(self.module_.heads)
+        self.shape_ = getattr(self, "shape_", {}) | {"n_annotators": self.module_.n_annotators}
+        self.initialize_optimizer()
+        return self
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, groups: Any = None) -> MultiHeadNet:
         """Train on, for `max_epochs` and without pre-training.
