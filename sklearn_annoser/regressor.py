@@ -179,7 +179,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
 
     # ------------------------------------------------------------------ training
 
-    def fit(self, X: Any, y: Any, annotators: Any = None, groups: Any = None) -> AnnotatorMappedRegressor:
+    def fit(
+        self, X: Any, y: Any, annotators: Any = None, groups: Any = None, validation: Any = None
+    ) -> AnnotatorMappedRegressor:
         """Learn every annotator.
 
         Parameters
@@ -192,6 +194,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             Who gave each rating, if `y` is an array. None: it is the consensus.
         groups : array-like, shape (n_samples,), default=None
             Group of each sample, such as its speaker: no group is in both training and validation.
+        validation : array-like of bool, shape (n_samples,), default=None
+            Which samples are for validation, where a corpus has such a split. None: they are drawn.
 
         Returns
         -------
@@ -201,7 +205,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         warm = self.warm_start and hasattr(self, "net_")
         X, ratings = self._check_X_y(X, y, annotators, reset=not warm)
         seed = self._rng().randint(2**31 - 1)
-        split = self._validation_split(seed)
+        split = self._validation_split(seed, validation)
         ratings = self._trainable(ratings, self.min_ratings, split, groups)
         if warm:
             ratings = self._after_known(ratings)
@@ -295,11 +299,15 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             self.target_ndim_ = ndim
         return X, ratings
 
-    def _validation_split(self, seed: int) -> Any:
+    def _validation_split(self, seed: int, validation: Any = None) -> Any:
         """Return what sets the validation samples aside, or None."""
         from sklearn_annoser.network import ValidationSplit
 
-        return ValidationSplit(self.validation_fraction, random_state=seed) if self.early_stopping else None
+        if self.early_stopping:
+            return ValidationSplit(self.validation_fraction, random_state=seed, chosen=validation)
+        if validation is not None:
+            raise ValueError("validation samples are for early stopping: early_stopping must be True.")
+        return None
 
     def _trainable(self, ratings: Ratings, min_ratings: int, split: Any = None, groups: Any = None) -> Ratings:
         """Keep the annotators that have enough ratings in the training split, or their consensus."""

@@ -894,3 +894,20 @@ def test_a_copy_with_other_heads_predicts_by_them():
         ValueError, match=r"heads must have shape \(2, 2, 9\), a head for each annotator, got \(1, 2, 9\)"
     ):
         model.with_heads(["ann", "bob"], model.heads_[:1])
+
+
+def test_a_given_validation_split_is_the_one_that_stops_the_training():
+    source, _ = make_corpora(n_samples=200, n_annotators=6, random_state=0)
+    validation = np.arange(200) % 4 == 0
+    settings = {"n_hidden": 8, "max_epochs": 2, "pretrain_epochs": 0, "random_state": 0}
+    model = AnnotatorMappedRegressor(**settings).fit(source.X, source.ratings, validation=validation)
+    rows = np.flatnonzero(validation)
+    unit = model.predict_ratings(source.X[rows], source.ratings[rows])
+    losses = [1 - ccc_score(source.ratings[rows].values, unit.values)]
+    best = model.history_["valid_loss"].min()
+    assert min(losses) == pytest.approx(best, abs=1e-4)
+    for wrong in (validation[:-1], np.zeros(200, dtype=bool), validation.astype(int)):
+        with pytest.raises(ValueError, match="validation must be an array of 200 bools"):
+            AnnotatorMappedRegressor(**settings).fit(source.X, source.ratings, validation=wrong)
+    with pytest.raises(ValueError, match="early_stopping must be True"):
+        AnnotatorMappedRegressor(**settings, early_stopping=False).fit(source.X, source.ratings, validation=validation)

@@ -143,6 +143,8 @@ class ValidationSplit:
         Share of the samples, or of the groups, rounded down but at least one.
     random_state : int, default=0
         Seed of the draw.
+    chosen : array of bool, shape (n_samples,), default=None
+        Which samples are set aside, where that is given and not drawn.
 
     Examples
     --------
@@ -152,11 +154,19 @@ class ValidationSplit:
     (array([0, 1]), array([2, 3]))
     """
 
-    def __init__(self, fraction: float = 0.25, random_state: int = 0) -> None:
-        self.fraction, self.random_state = fraction, random_state
+    def __init__(self, fraction: float = 0.25, random_state: int = 0, chosen: Any = None) -> None:
+        self.fraction, self.random_state, self.chosen = fraction, random_state, chosen
 
     def rows(self, n_samples: int, groups: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of training and validation samples; a group is never on both sides."""
+        if self.chosen is not None:
+            chosen = np.asarray(self.chosen)
+            if chosen.dtype != bool or chosen.shape != (n_samples,) or chosen.all() or not chosen.any():
+                raise ValueError(
+                    f"validation must be an array of {n_samples} bools, True where a sample is for validation, neither "
+                    f"all nor none of them; got {chosen.dtype} of shape {chosen.shape}, {int(np.sum(chosen != 0))} set."
+                )
+            return np.flatnonzero(~chosen), np.flatnonzero(chosen)
         check_number("validation fraction", self.fraction, low=0, high=1, open_low=True)
         units = np.arange(n_samples) if groups is None else np.asarray(groups)
         if len(units) != n_samples:
