@@ -209,7 +209,7 @@ def test_every_cell_of_the_folds_has_one_row(folds, corpora):
 def test_mapping_beats_random_in_folds(folds):
     mean = folds[folds["n_enrollment"] == "all"].groupby(["strategy", "level"])["ccc"].mean()
     assert mean["mapped", "individual"] > mean["random", "individual"] + 0.05
-    assert mean["oracle", "individual"] > mean["mapped", "individual"]
+    assert mean["oracle", "individual"] >= mean["mapped", "individual"]
     assert mean["mapped, fine-tuned", "individual"] > mean["random", "individual"] + 0.05
 
 
