@@ -85,9 +85,7 @@ def test_a_newer_file_is_not_touched(tmp_path):
     with sqlite3.connect(cache.path) as db:
         db.execute("PRAGMA user_version = 7")
     before = cache.path.read_bytes()
-    with pytest.raises(
-        RuntimeError, match=r"of version 7, made by a newer release.*Choose another cache_dir"
-    ):
+    with pytest.raises(RuntimeError, match=r"of version 7, made by a newer release.*Choose another cache_dir"):
         cache.get([b"a"])
     assert cache.path.read_bytes() == before
 
