@@ -29,6 +29,7 @@ __all__ = [
     "draw_enrollment",
     "grouped_folds",
     "leave_one_annotator_out",
+    "score_levels",
     "summarize_strategies",
 ]
 
@@ -403,6 +404,38 @@ def summarize_strategies(results: pd.DataFrame, by: Any = ("strategy",)) -> pd.D
     return wide.loc[results[keys].drop_duplicates().set_index(keys).index]
 
 
+def score_levels(y_true: Ratings, y_pred: Ratings, blind: Any, sources: pd.Series | None = None) -> pd.DataFrame:
+    """Score predictions for annotators, and for the consensus with and without knowing who rated.
+
+    Parameters
+    ----------
+    y_true : Ratings
+        Ratings of some samples.
+    y_pred : Ratings
+        Predictions for the same samples and annotators.
+    blind : array-like, shape (n_samples,) or (n_samples, n_outputs)
+        Predictions of the consensus that do not know who rated a sample.
+    sources : Series, default=None
+        Source annotator by annotator.
+
+    Returns
+    -------
+    DataFrame
+        Columns annotator, source, output, ccc, level: "individual", for annotators with two ratings at least;
+        "consensus", predicted as the mean of those who rated a sample; and "consensus, blind".
+    """
+    own = annotator_ccc(y_true, y_pred).query("n_ratings >= 2").drop(columns="n_ratings")
+    served = pd.Series(None, index=own.index, dtype=object) if sources is None else sources.reindex(own.index)
+    tables = [_tidy(own, served).assign(level=LEVELS[0])]
+    rated = np.diff(y_true.indptr) > 0
+    truth = y_true.consensus()[rated]
+    for level, values in zip(LEVELS[1:], (y_pred.consensus(), np.asarray(blind)), strict=True):
+        ccc = np.atleast_1d(ccc_score(truth, values[rated], multioutput="raw_values"))
+        scores = pd.DataFrame([ccc], index=[CONSENSUS], columns=own.columns)
+        tables.append(_tidy(scores, pd.Series([None], dtype=object)).assign(level=level))
+    return pd.concat([table.astype({"source": object, "annotator": object}) for table in tables], ignore_index=True)
+
+
 class _Remembered(BaseEstimator):
     """A source whose hidden features of a corpus are computed once: what it takes as X are row numbers."""
 
@@ -512,18 +545,15 @@ def _score_fold(
         predictor = mapper
     predicted = predictor.predict_ratings(X_test, fold.test)
     blind = predictor.predict(X_test)
-    individual = annotator_ccc(fold.test, predicted).query("n_ratings >= 2").drop(columns="n_ratings")
+    table = score_levels(fold.test, predicted, blind, served)
     if name == "random":  # what a random head gives on average, without the noise of one draw
         scores = score_heads(source.hidden_[fold.rows_test], source.heads_, fold.test).mean(axis=1)
-        individual = pd.DataFrame(scores, index=fold.test.annotators, columns=individual.columns).loc[individual.index]
-    tables = [_tidy(individual, served.reindex(individual.index)).assign(level=LEVELS[0])]
-    rated = np.diff(fold.test.indptr) > 0
-    truth = fold.test.consensus()[rated]
-    for level, values in zip(LEVELS[1:], (predicted.consensus()[rated], blind[rated]), strict=True):
-        ccc = np.atleast_1d(ccc_score(truth, values, multioutput="raw_values"))
-        scores = pd.DataFrame([ccc], index=[CONSENSUS], columns=individual.columns)
-        tables.append(_tidy(scores, pd.Series([None], dtype=object)).assign(level=level))
-    return pd.concat([table.astype({"source": object}) for table in tables], ignore_index=True)
+        exact = pd.DataFrame(scores, index=fold.test.annotators, columns=list(fold.test.outputs)).stack()
+        own = table["level"] == LEVELS[0]
+        table.loc[own, "ccc"] = exact.loc[
+            list(zip(table["annotator"][own], table["output"][own], strict=True))
+        ].to_numpy()
+    return table
 
 
 def _fine_tuned(mapper: AnnotatorMapper, source: _Remembered, fold: _Fold) -> Any:

@@ -1,6 +1,27 @@
-"""Corpora: simulated ones whose truth is known, and readers of open ones."""
+"""Corpora: readers of those on disk, writers of small ones in their formats, and simulated ones with known truth."""
 
+from sklearn_annoser.datasets._corpus import CorpusError
+from sklearn_annoser.datasets._fixtures import write_iemocap, write_msp_improv, write_msp_podcast, write_muse
+from sklearn_annoser.datasets._iemocap import read_iemocap
+from sklearn_annoser.datasets._msp_improv import read_msp_improv
+from sklearn_annoser.datasets._msp_podcast import read_msp_podcast
+from sklearn_annoser.datasets._muse import read_muse
 from sklearn_annoser.datasets._open import read_politeness, read_speechocean762
 from sklearn_annoser.datasets._simulated import make_corpora
+from sklearn_annoser.datasets._table import read_ratings
 
-__all__ = ["make_corpora", "read_politeness", "read_speechocean762"]
+__all__ = [
+    "CorpusError",
+    "make_corpora",
+    "read_iemocap",
+    "read_msp_improv",
+    "read_msp_podcast",
+    "read_muse",
+    "read_politeness",
+    "read_ratings",
+    "read_speechocean762",
+    "write_iemocap",
+    "write_msp_improv",
+    "write_msp_podcast",
+    "write_muse",
+]

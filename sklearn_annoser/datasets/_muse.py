@@ -1,0 +1,161 @@
+"""MuSE: monologues of students, stressed or not, rated by crowd workers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from sklearn_annoser.datasets._corpus import (
+    Collected,
+    CorpusError,
+    fail,
+    find_files,
+    find_root,
+    read_rows,
+    read_text,
+    read_transcripts,
+    to_number,
+)
+
+__all__ = ["read_muse"]
+
+SCALE = (1.0, 9.0)
+CROWD = "Emotion data from crowdsourcing*.csv"
+CROWD_COLUMNS = ("Sentence_name", "Duration", "Gender", "Type", "Activation_Annotation", "Valence_Annotation")
+METADATA_COLUMNS = ("FileName", "soft_act_labels", "soft_val_labels", "annotators")
+NAME = re.compile(r"((\d{2})_DR-100_\d{4}_\d_sentence_\d+)(?:\.wav)?")
+REFERENCE = (
+    "M. Jaiswal et al., MuSE: a Multimodal Dataset of Stressed Emotion, LREC 2020, "
+    "https://aclanthology.org/2020.lrec-1.187"
+)
+
+
+def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bunch:
+    """Read MuSE: students who speak of themselves, each sentence rated for activation and valence by crowd workers.
+
+    The folder has `Emotion data from crowdsourcing (...).csv`, which says nothing of who rated; that comes in a table
+    of its own (FileName, soft_act_labels, soft_val_labels, annotators), which the corpus' authors give on request.
+    Audio and transcripts are found by their names, `<sentence>.wav` and `<sentence>.txt`, anywhere below the folder.
+
+    Parameters
+    ----------
+    root : path
+        The folder.
+    metadata : path, default=None
+        The table with the annotators. None: the one in the folder that has their columns.
+    missing : {"raise", "keep", "drop"}, default="raise"
+        What to do about utterances whose audio or transcript is not on disk: an error, keep them with None, leave them
+        out.
+
+    Returns
+    -------
+    Bunch
+        `utterances`, a table with id, path, transcript, speaker, group (the speaker), duration in seconds and condition
+        (S, stressed, or NS); `ratings`, Ratings of activation and valence rescaled from 1 to 9 to -1 to 1;
+        `self_reports`, a table of what speakers said of themselves, raw; `consensus`, the mean of the crowd, rescaled;
+        `groups`; `scale`, the raw one; `DESCR`.
+
+    Raises
+    ------
+    CorpusError
+        A file is missing or damaged; the message names file and line.
+
+    References
+    ----------
+    M. Jaiswal et al., "MuSE: a Multimodal Dataset of Stressed Emotion", LREC 2020,
+    https://aclanthology.org/2020.lrec-1.187
+    """
+    root = find_root(root, "MuSE", ["."])
+    crowd = sorted(root.glob(CROWD))
+    if len(crowd) != 1:
+        raise CorpusError(f"{str(root)!r} is not the folder of MuSE: it has {len(crowd)} files {CROWD!r}, not one.")
+    found = Collected()
+    _read_crowd(crowd[0], found)
+    _read_annotators(_find_metadata(root, metadata), found)
+    audio = find_files(root, ".wav")
+    words = read_transcripts(find_files(root, ".txt"), list(found.utterances))
+    for name, columns in found.utterances.items():
+        columns |= {"path": audio.get(name), "transcript": words.get(name)}
+    return found.bunch("MuSE", scale=SCALE, missing=missing, reference=REFERENCE)
+
+
+def _name(text: str, path: Path, line: int) -> re.Match[str]:
+    """Return the parts of a sentence's name."""
+    match = NAME.fullmatch(text)
+    if not match:
+        raise fail(path, line, f"expected a name such as 01_DR-100_0001_1_sentence_1.wav, got {text!r}.")
+    return match
+
+
+def _read_crowd(path: Path, found: Collected) -> None:
+    """Collect the sentences, and the mean of the crowd."""
+    for line, row in read_rows(path, CROWD_COLUMNS, what="MuSE's crowdsourcing"):
+        label, speaker = _name(row["Sentence_name"], path, line).groups()
+        if row["Type"] not in ("S", "NS"):
+            raise fail(path, line, f"expected Type to be S or NS, got {row['Type']!r}.")
+        means = {}
+        for output in ("Activation", "Valence"):
+            cell = row[f"{output}_Annotation"]
+            numbers = [to_number(part, path, line, output, SCALE) for part in cell.split(";") if part.strip()]
+            means[f"consensus_{output.lower()}"] = float(np.nanmean(numbers)) if numbers else np.nan
+        found.add_utterance(
+            path,
+            line,
+            label,
+            speaker=speaker,
+            group=f"speaker {speaker}",
+            duration=to_number(row["Duration"], path, line, "Duration", (0, 1e6)),
+            condition=row["Type"],
+            **means,
+        )
+
+
+def _find_metadata(root: Path, metadata: Any) -> Path:
+    """Return the table with the annotators."""
+    if metadata is not None:
+        return Path(metadata).expanduser()
+    tables = [path for path in sorted(root.glob("*.csv")) if "annotators" in read_text(path).split("\n", 1)[0]]
+    if len(tables) != 1:
+        raise CorpusError(
+            f"{len(tables)} tables in {str(root)!r} have a column 'annotators'; expected one. Who rated what comes in "
+            "a table apart from the corpus, on request from its authors: give its path as metadata."
+        )
+    return tables[0]
+
+
+def _read_annotators(path: Path, found: Collected) -> None:
+    """Collect the ratings with their annotators; the last of a sentence is the speaker's own."""
+    for line, row in read_rows(path, METADATA_COLUMNS, what="MuSE's annotators"):
+        label = _name(row["FileName"], path, line)[1]
+        if label not in found.utterances:
+            raise fail(path, line, f"{label!r} has no line in the crowdsourcing table.")
+        lists = {name: _to_list(row[name], path, line, name) for name in METADATA_COLUMNS[1:]}
+        lengths = {name: len(each) for name, each in lists.items()}
+        if len(set(lengths.values())) != 1:
+            raise fail(path, line, f"the lists differ in length: {lengths}.")
+        for annotator, activation, valence in zip(
+            lists["annotators"], lists["soft_act_labels"], lists["soft_val_labels"], strict=True
+        ):
+            if not isinstance(annotator, str) or not annotator.strip():
+                raise fail(path, line, f"expected the name of an annotator, got {annotator!r}.")
+            values = (
+                to_number("" if activation is None else str(activation), path, line, "soft_act_labels", SCALE),
+                to_number("" if valence is None else str(valence), path, line, "soft_val_labels", SCALE),
+            )
+            found.add_rating(label, annotator, values, by_self="self_report" in annotator)
+
+
+def _to_list(text: str, path: Path, line: int, column: str) -> list[Any]:
+    """Return a printed Python list; a bare nan in it is None."""
+    try:
+        value = ast.literal_eval(re.sub(r"\bnan\b", "None", text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, list):
+        raise fail(path, line, f"expected {column} to be a printed list, got {text[:60]!r}.")
+    return value
