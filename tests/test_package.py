@@ -148,6 +148,8 @@ def public_objects():
             continue
         home = importlib.import_module(module)
         for value in (getattr(home, name) for name in home.__all__):
+            if inspect.isclass(value) and issubclass(value, Exception):
+                continue
             if inspect.isclass(value) or inspect.isfunction(value):
                 name = f"{value.__module__}.{value.__name__}"
                 found[name] = value
