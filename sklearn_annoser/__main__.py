@@ -72,9 +72,7 @@ def _add_reproduce(commands: Any) -> None:
     for name in READERS:
         command.add_argument(f"--{name.lower()}", type=Path, help=f"folder of {name}, a target corpus")
     command.add_argument("--muse-metadata", type=Path, help="table with the annotators of MuSE")
-    command.add_argument(
-        "--missing", default="raise", choices=("raise", "keep", "drop"), help="audio that is not there"
-    )
+    command.add_argument("--missing", default="raise", choices=("raise", "drop"), help="where there is no audio")
     command.add_argument("--speech-model", default="microsoft/wavlm-base-plus", help="name on the hub, or folder")
     command.add_argument("--text-model", default="google-bert/bert-base-uncased", help="name on the hub, or folder")
     command.add_argument("--seeds", type=int, default=5, help="models to train of each kind (default: 5)")

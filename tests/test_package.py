@@ -29,7 +29,7 @@ ROWS = [
     {"regressor", "mapper"},
     {"heads"},
     {"network", "mapping", "encoders", "datasets"},
-    {"metrics"},
+    {"metrics", "significance"},
     {"ratings"},
     {"_validation", "_optional"},
 ]

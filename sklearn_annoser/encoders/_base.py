@@ -315,7 +315,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
                         f"{n_done:,} of {len(sizes):,} utterances, {self._amount(amount)} of {self._amount(total)}",
                         refresh=False,
                     )
-                    bar.update(done)
+                    bar.update(min(done, total - bar.n))  # sums of floats may differ
                     yield vectors, broken
         finally:
             cache.put(fresh)

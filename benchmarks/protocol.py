@@ -1,0 +1,116 @@
+"""Run the paper's protocol on open corpora: politeness across sites, and speech across age groups.
+
+    python benchmarks/protocol.py politeness [--seeds 5] [--out protocol]
+    python benchmarks/protocol.py speech [--seeds 3]
+
+Politeness: Wikipedia's raters with 30 ratings are the source; the target are Stack Exchange's raters unknown to it, in
+five folds of its requests. An annotator needs 30 ratings in the training split. Enrollment 5 to 30, and all.
+
+Speech: speechocean762 from children to adults and from adults to children, one expert left out. Of the expert's
+ratings 30 are reserved for enrollment, ten draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from data import data_folder, read_text
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
+from tables import print_table
+
+from sklearn_annoser import AnnotatorMappedRegressor, Ratings
+from sklearn_annoser.datasets import read_speechocean762
+from sklearn_annoser.evaluation import STRATEGIES, leave_one_annotator_out, summarize_strategies
+from sklearn_annoser.reproduce import PAPER_STRATEGIES, reproduce, summarize_levels
+
+SIZES = (5, 10, 15, 20, 25, 30)
+
+
+def politeness(n_seeds: int, out: Path) -> None:
+    """Wikipedia to Stack Exchange."""
+    source, target = read_text()
+    estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor())
+    results = reproduce(
+        source,
+        {"Stack Exchange": target},
+        estimator=estimator,
+        out=out,
+        strategies=PAPER_STRATEGIES,
+        enrollment=(*SIZES, "all"),
+        seeds=range(n_seeds),
+        verbose=1,
+    )
+    print_table("All ratings of the training split enrolled", summarize_levels(results))
+    own = results[results["level"] == "individual"]
+    by_size = own.groupby(["strategy", "n_enrollment"], sort=False)["ccc"].mean().unstack()
+    print_table("CCC with each annotator, by enrollment ratings", by_size)
+    print_table("How often the same source annotator is chosen", stability(own))
+
+
+def stability(own: pd.DataFrame) -> pd.DataFrame:
+    """Return how often two runs of a mapping agree on the source annotator, over folds, and over seeds."""
+    mapped = own[own["strategy"] == "mapped"].drop_duplicates(["annotator", "seed", "fold", "n_enrollment"])
+    rows = {}
+    for size, some in mapped.groupby("n_enrollment", sort=False):
+        for over, fixed in (("folds", "seed"), ("seeds", "fold")):
+            runs = [group["source"].to_numpy() for _, group in some.groupby(["annotator", fixed])]
+            pairs = [one == other for each in runs for i, one in enumerate(each) for other in each[:i]]
+            rows[size, f"over {over}"] = np.mean(pairs)
+    return pd.Series(rows).unstack().rename_axis("enrollment")
+
+
+def speech(n_seeds: int) -> None:
+    """Children to adults and back, one expert left out."""
+    parts = [read_speechocean762(data_folder() / "speechocean762", split=split) for split in ("train", "test")]
+    X = np.concatenate([part.X for part in parts])
+    table = pd.concat([part.utterances for part in parts], ignore_index=True)
+    long = pd.concat([part.ratings.to_long() for part in parts], ignore_index=True)
+    for source_group, target_group in (("child", "adult"), ("adult", "child")):
+        source, target = (_group(X, table, long, group) for group in (source_group, target_group))
+        results = leave_one_annotator_out(
+            make_pipeline(StandardScaler(), AnnotatorMappedRegressor(lr=5e-3)),
+            source,
+            target,
+            seeds=range(n_seeds),
+            strategies=STRATEGIES,
+            enrollment=SIZES,
+            n_reserved=30,
+            n_draws=10,
+            verbose=1,
+        )
+        title = f"speechocean762, {source_group} to {target_group}"
+        print_table(f"{title}, 20 enrollment ratings", summarize_strategies(results[results["n_enrollment"] == 20]))
+        by_size = results.groupby(["strategy", "output", "n_enrollment"], sort=False)["ccc"].mean().unstack()
+        for output in pd.unique(results["output"]):
+            print_table(f"{title}, {output}, by enrollment ratings", by_size.xs(output, level="output"))
+
+
+def _group(X: np.ndarray, table: pd.DataFrame, long: pd.DataFrame, group: str) -> Bunch:
+    """Return the utterances of children or of adults."""
+    rows = np.flatnonzero(table["group"] == group)
+    items = table["item_id"].iloc[rows]
+    outputs = [column for column in long.columns if column not in ("sample", "annotator")]
+    some = long[long["sample"].isin(items)]
+    ratings = Ratings.from_long(some, outputs=outputs, samples=items, scale=(-1, 1))
+    return Bunch(X=X[rows], ratings=ratings, groups=table["speaker"].to_numpy()[rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", choices=("politeness", "speech"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("protocol"))
+    options = parser.parse_args()
+    if options.corpus == "politeness":
+        politeness(options.seeds, options.out)
+    else:
+        speech(options.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The experiment as a whole: it goes on where it was, keeps experiments apart, and its report shows what was found."""
+
+import json
+import re
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
+
+from sklearn_annoser import AnnotatorMappedRegressor
+from sklearn_annoser.__main__ import main
+from sklearn_annoser.datasets import make_corpora
+from sklearn_annoser.evaluation import STRATEGIES
+from sklearn_annoser.reproduce import PUBLISHED, compare_published, reproduce, summarize_levels, write_report
+
+SETTINGS = {"n_folds": 3, "min_ratings": 10, "enrollment": (5, "all"), "seeds": (0, 1)}
+
+
+@pytest.fixture(scope="module")
+def corpora():
+    return make_corpora(n_samples=300, n_features=16, n_annotators=10, n_targets=6, random_state=0)
+
+
+@pytest.fixture
+def estimator():
+    return make_pipeline(StandardScaler(), AnnotatorMappedRegressor(n_hidden=8, lr=0.02, max_epochs=3))
+
+
+@pytest.fixture
+def run(corpora, estimator, tmp_path):
+    """Run the experiment in a folder of the test."""
+    source, target = corpora
+
+    def run(**changes):
+        names = {"targets": {"IEMOCAP": target}, "tests": {"MSP-Podcast Test1": source}, "estimator": estimator}
+        return reproduce(source, **(names | SETTINGS | {"out": tmp_path / "out"} | changes))
+
+    return run
+
+
+def test_everything_is_written(run, tmp_path):
+    results = run()
+    out = tmp_path / "out"
+    assert sorted(path.name for path in (out / "models").iterdir()) == [
+        f"{who}_{seed}.joblib" for who in ("aggregate", "source") for seed in (0, 1)
+    ]
+    table = pd.read_csv(out / "results.csv")
+    assert len(table) == len(results)
+    np.testing.assert_allclose(table["ccc"], results["ccc"])
+    assert set(results["target"]) == {"IEMOCAP", "MSP-Podcast Test1"}
+    assert set(results["strategy"]) > set(STRATEGIES)
+    assert {"ccc_5.csv", "ccc_all.csv", "published.csv"} < {path.name for path in out.iterdir()}
+    report = (out / "report.html").read_text()
+    assert report.count("data:image/png;base64,") == len(list((out / "figures").iterdir())) >= 1
+    assert "6 annotators" in report
+    assert not re.search(r"(src|href)=['\"](?!data:)", report)  # it needs nothing beside it
+
+
+def test_it_goes_on_where_it_was(run, tmp_path, monkeypatch):
+    expected = run()
+    trained = []
+    original = AnnotatorMappedRegressor.fit
+
+    def spy(self, *args, **kwargs):
+        trained.append(self.variant)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(AnnotatorMappedRegressor, "fit", spy)
+    pd.testing.assert_frame_equal(run(), expected)
+    assert trained == []
+    (tmp_path / "out" / "models" / "source_1.joblib").unlink()
+    (tmp_path / "out" / "results" / "iemocap_0.joblib").unlink()
+    (tmp_path / "out" / "results" / "iemocap_0.unfinished").write_bytes(b"cut")  # by a kill
+    again = run()
+    assert trained.count("individual") == 1 + 3  # the model that was lost, and the folds of the lost table
+    pd.testing.assert_frame_equal(again, expected)
+
+
+def test_another_experiment_does_not_get_mixed_in(run, corpora, tmp_path):
+    run(seeds=(0,))
+    run(seeds=(0, 1))  # more seeds are the same experiment
+    with pytest.raises(ValueError, match=r"'.*out' has another experiment: its options differ. Choose another folder"):
+        run(min_ratings=11)
+    _, target = corpora
+    other = Bunch(X=target.X + 1, ratings=target.ratings, groups=target.groups)
+    with pytest.raises(ValueError, match="its data differ"):
+        run(targets={"IEMOCAP": other})
+    assert json.loads((tmp_path / "out" / "experiment.json").read_text())["options"]["min_ratings"] == 10
+
+
+def test_known_annotators_are_scored_with_their_own_heads(run, corpora, tmp_path):
+    source, _ = corpora
+    results = run(seeds=(0,))
+    own = results.query("strategy == 'own head, in domain' and level == 'individual' and output == 'valence'")
+    model = joblib.load(tmp_path / "out" / "models" / "source_0.joblib")
+    X = model[:-1].transform(source.X)
+    expected = model[-1].score(X, source.ratings)
+    both = results.query("strategy == 'own head, in domain' and level == 'individual'")
+    assert both["ccc"].mean() == pytest.approx(expected, abs=1e-6)
+    assert len(own) == 10
+
+
+def test_the_table_is_the_mean_over_annotators_then_over_runs(run):
+    results = run()
+    table = summarize_levels(results, n_enrollment=5)
+    some = results.query("level == 'individual' and strategy == 'mapped' and n_enrollment == 5 and output == 'valence'")
+    runs = some.groupby(["seed", "fold"])["ccc"].mean()
+    cell = table.loc[("individual", "mapped"), ("IEMOCAP", "valence")]
+    assert cell["mean"] == pytest.approx(runs.mean())
+    assert cell["std"] == pytest.approx(runs.std())
+
+
+def test_beside_the_published_numbers(run):
+    results = run(seeds=(0,))
+    table = compare_published(results)
+    assert set(table["target"]) == {"IEMOCAP", "MSP-Podcast Test1"}
+    assert len(table) == 2 * (9 + 4)
+    np.testing.assert_allclose(table["here"] - table["published"], table["difference"])
+    row = table.query("level == 'consensus' and strategy == 'mapped' and target == 'IEMOCAP' and output == 'valence'")
+    assert row["published"].tolist() == [0.517] == [PUBLISHED["consensus", "mapped"]["IEMOCAP"][1]]
+    assert compare_published(results.assign(target="another")).empty
+
+
+def test_a_report_of_one_seed_and_one_strategy(run, tmp_path):
+    results = run(seeds=(0,), strategies={"mapped": ("source", {})}, enrollment=("all",), tests=None)
+    assert write_report(results, tmp_path / "out").exists()
+
+
+def test_the_command_runs_from_nothing_to_the_report(tmp_path, capsys):
+    main(["reproduce", "--demo", "--seeds", "1", "--out", str(tmp_path)])
+    shown = capsys.readouterr().out
+    for name in ("MSP-Podcast 1.11: 300 utterances", "MSP-Improv: 120", "IEMOCAP: 120", "MuSE: 120", "report: "):
+        assert name in shown
+    results = pd.read_csv(tmp_path / "results.csv")
+    mean = results[results["level"] == "individual"].groupby("strategy")["ccc"].mean()
+    assert mean["mapped"] > mean["random"]
+    main(["reproduce", "--demo", "--seeds", "1", "--out", str(tmp_path)])  # from what is there
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "results.csv"), results)
+
+
+def test_the_command_without_corpora(tmp_path):
+    with pytest.raises(SystemExit, match="reproduce needs --msp-podcast and one of --msp-improv"):
+        main(["reproduce", "--out", str(tmp_path)])
