@@ -27,7 +27,9 @@ from sklearn_annoser import AnnotatorMappedRegressor, Ratings
 from sklearn_annoser.datasets import read_speechocean762
 from sklearn_annoser.evaluation import STRATEGIES, leave_one_annotator_out, summarize_strategies
 from sklearn_annoser.reproduce import PAPER_STRATEGIES, reproduce, summarize_levels
+from sklearn_annoser.significance import bootstrap_interval, mapping_stability, paired_ttest
 
+PAIRS = [("mapped", "random"), ("mapped", "aggregate"), ("mapped, calibrated", "aggregate, calibrated")]
 SIZES = (5, 10, 15, 20, 25, 30)
 
 
@@ -49,19 +51,27 @@ def politeness(n_seeds: int, out: Path) -> None:
     own = results[results["level"] == "individual"]
     by_size = own.groupby(["strategy", "n_enrollment"], sort=False)["ccc"].mean().unstack()
     print_table("CCC with each annotator, by enrollment ratings", by_size)
-    print_table("How often the same source annotator is chosen", stability(own))
+    print_significance(results, source.ratings.n_annotators)
 
 
-def stability(own: pd.DataFrame) -> pd.DataFrame:
-    """Return how often two runs of a mapping agree on the source annotator, over folds, and over seeds."""
-    mapped = own[own["strategy"] == "mapped"].drop_duplicates(["annotator", "seed", "fold", "n_enrollment"])
-    rows = {}
-    for size, some in mapped.groupby("n_enrollment", sort=False):
-        for over, fixed in (("folds", "seed"), ("seeds", "fold")):
-            runs = [group["source"].to_numpy() for _, group in some.groupby(["annotator", fixed])]
-            pairs = [one == other for each in runs for i, one in enumerate(each) for other in each[:i]]
-            rows[size, f"over {over}"] = np.mean(pairs)
-    return pd.Series(rows).unstack().rename_axis("enrollment")
+def print_significance(results: pd.DataFrame, n_source: int) -> None:
+    """Print what holds, over runs and over annotators, and how stable the mapping is."""
+    whole = results[results["n_enrollment"].astype(str) == "all"]
+    tests, intervals = {}, {}
+    for one, other in PAIRS:
+        name = f"{one} - {other}"
+        plain, corrected = (paired_ttest(whole, one, other, corrected=corrected) for corrected in (False, True))
+        tests[name] = plain.assign(**{"p, corrected": corrected["p"]})
+        intervals[name] = bootstrap_interval(whole, one, other, random_state=0)
+    for title, tables in (("Gain over runs: paired t-test", tests), ("Gain over annotators, 95 % interval", intervals)):
+        table = pd.concat(tables, names=["gain"]).droplevel(1)
+        print_table(title, table.drop(columns=["n_enrollment", "output"]), digits=4)
+    own = results[results["level"] == "individual"]
+    stability = mapping_stability(own, n_source=n_source)
+    table = stability.groupby(["over", "n_enrollment"], sort=False, dropna=False)[
+        ["agreement", "share", "chance"]
+    ].mean()
+    print_table("How often two runs choose the same source annotator", table)
 
 
 def speech(n_seeds: int) -> None:
