@@ -17,6 +17,7 @@ __all__ = ["bootstrap_interval", "mapping_stability", "paired_ttest", "summarize
 RUN = ("seed", "fold", "draw")  # columns that tell runs apart
 ROW = ("n_enrollment", "level")  # columns that are never averaged over
 INDIVIDUAL = "individual"
+STABILITY = ["agreement", "share", "n_runs", "n_left_out", "chance"]
 NOISE = 1e-12  # of a difference of scores: what rounding leaves of equal ones
 
 
@@ -48,17 +49,17 @@ def summarize_runs(results: pd.DataFrame, by: Sequence[str] = ("strategy",)) -> 
     >>> import pandas as pd
     >>> from sklearn_annoser.significance import summarize_runs
     >>> results = pd.DataFrame({"seed": [0, 0, 1, 1], "annotator": list("abab"), "ccc": [0.1, 0.3, 0.4, 0.6]})
-    >>> summarize_runs(results.assign(strategy="mapped", output="valence"))["valence"].round(3)
-              mean    std
-    strategy
-    mapped    0.35  0.212
+    >>> summarize_runs(results.assign(strategy="mapped", output="valence")).loc["mapped"].round(3).to_dict()
+    {('valence', 'mean'): 0.35, ('valence', 'std'): 0.212}
     """
-    scores, keys, runs = _check_scores(results, by)
-    each = scores.groupby([*keys, "output", *runs], sort=False)["ccc"].mean()
+    if not len(by):
+        raise ValueError("by must name one column at least, such as 'strategy'.")
+    keys, runs, cell = _check_columns(results, by)
+    _check_unique(results, cell)
+    each = results.groupby([*keys, "output", *runs], sort=False)["ccc"].mean()
     table = each.groupby([*keys, "output"], sort=False).agg(["mean", "std"])
-    rows = scores[keys].drop_duplicates()
-    wide = {output: table.xs(output, level="output") for output in scores["output"].unique()}
-    return pd.concat(wide, axis=1).loc[rows.set_index(keys).index]
+    wide = {output: table.xs(output, level="output") for output in results["output"].unique()}
+    return pd.concat(wide, axis=1).loc[results[keys].drop_duplicates().set_index(keys).index]
 
 
 def paired_ttest(
@@ -120,14 +121,14 @@ def paired_ttest(
         output  mean_difference      t      p  n_runs
     0  valence             0.12  2.138  0.099       5
     """
-    scores, keys, runs = _check_scores(results, by)
-    overlap = _check_overlap(scores, corrected, test_fraction)
-    differences = _paired_differences(scores, one, other, keys)
+    keys, runs, cell = _check_columns(results, by)
+    overlap = _check_overlap(results, corrected, test_fraction)
+    differences = _paired_differences(results, one, other, cell)
     rows = []
     for row, table in _iter_rows(differences, [*keys, "output"]):
         each = table.groupby(runs, sort=False)["value"].mean().to_numpy()
         if len(each) < 2:
-            raise ValueError(f"a t-test needs two runs at least, but {row} has {len(each)}: add seeds, folds or draws.")
+            raise ValueError(f"a t-test needs two runs at least, but {_name(row)} has {len(each)}: add seeds.")
         t, p = _ttest(each, overlap)
         rows.append(row | {"mean_difference": each.mean(), "t": t, "p": p, "n_runs": len(each)})
     return pd.DataFrame(rows)
@@ -191,17 +192,17 @@ def bootstrap_interval(
     check_number("n_resamples", n_resamples, low=1, integer=True)
     tail = (1 - _check_share("confidence", confidence)) / 2
     rng = check_random_state(random_state)
-    scores, keys, _ = _check_scores(_individual(results), by)
+    results = _individuals(results)
+    keys, _, cell = _check_columns(results, by)
     if other is None:
-        values = _of_strategy(scores, one).rename(columns={"ccc": "value"}).dropna(subset="value")
+        values = _of_strategy(results, one, cell).dropna().rename("value").reset_index()
     else:
-        values = _paired_differences(scores, one, other, keys)
-    keys = [key for key in keys if key != "level"]
+        values = _paired_differences(results, one, other, cell)
     rows = []
     for row, table in _iter_rows(values, [*keys, "output"]):
         each = table.groupby("annotator", sort=False)["value"].mean().to_numpy()
         if len(each) < 2:
-            raise ValueError(f"resampling needs two annotators at least, but {row} has {len(each)}.")
+            raise ValueError(f"resampling needs two annotators at least, but {_name(row)} has {len(each)}.")
         means = [rng.choice(each, len(each)).mean() for _ in range(n_resamples)]
         low, high = np.quantile(means, [tail, 1 - tail])
         rows.append(row | {"mean": each.mean(), "low": low, "high": high, "n_annotators": len(each)})
@@ -257,8 +258,9 @@ def mapping_stability(
     1  folds       ann       0.33   0.67       3           0     0.1
     """
     chance = np.nan if n_source is None else 1 / check_number("n_source", n_source, low=1, integer=True)
-    scores, keys, runs = _check_scores(_individual(results), by, more=["source"])
-    served = _served(_of_strategy(scores, strategy), [*by, *_present(scores, ["n_enrollment"]), *runs, "annotator"])
+    results = _individuals(results)
+    keys, runs, cell = _check_columns(results, by, more=["source"])
+    served = _served(results, strategy, cell)
     varying = [column for column in [*runs, "n_enrollment"] if column in served and served[column].nunique() > 1]
     if not varying:
         raise ValueError(f"strategy {strategy!r} was run once: stability needs several seeds, folds, draws or sizes.")
@@ -267,69 +269,73 @@ def mapping_stability(
     kinds |= {"sizes" if column == "n_enrollment" else f"{column}s": [column] for column in varying}
     tables = []
     for over, varied in kinds.items():
-        rows = [key for key in keys if key != "level" and key not in varied]
+        rows = [key for key in keys if key not in varied]
         fixed = [column for column in runs if column not in varied]
         table = _agreement(served, [*rows, "annotator"], fixed)
-        table.insert(len(by), "over", over)
-        if "n_enrollment" in varied:
-            table.insert(len(by) + 1, "n_enrollment", pd.Series(None, index=table.index, dtype=object))
-        tables.append(table.astype({"n_enrollment": object}) if "n_enrollment" in table else table)
-    return pd.concat(tables, ignore_index=True).assign(chance=chance)
+        tables.append(table.assign(over=over, chance=chance, **{key: None for key in keys if key in varied}))
+    return pd.concat(tables, ignore_index=True)[["over", *keys, "annotator", *STABILITY]]
 
 
-def _check_scores(
+def _check_columns(
     results: pd.DataFrame, by: Sequence[str], more: Sequence[str] = ()
-) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Return the results, the columns that tell rows of a table apart, and those that tell runs apart."""
+) -> tuple[list[str], list[str], list[str]]:
+    """Return the columns that tell apart the rows of a table, the runs, and single scores of a strategy."""
     if isinstance(by, str):
         raise TypeError(f"by must be a sequence of columns, got the string {by!r}: write [{by!r}].")
-    needed = [*by, "strategy", "annotator", "output", "ccc", *more]
-    missing = [column for column in needed if column not in results]
-    if missing:
-        raise ValueError(f"results lack the columns {missing}: they have {list(results.columns)}.")
-    keys = [*by, *(column for column in _present(results, ROW) if column not in by)]
-    runs = [column for column in _present(results, RUN) if column not in by]
+    keys = list(dict.fromkeys([*by, *(column for column in ROW if column in results)]))
+    runs = [column for column in RUN if column in results and column not in keys]
     if not runs:
-        raise ValueError(f"results need a column that tells runs apart, one of {list(RUN)} that is not in by.")
-    cell = list(dict.fromkeys([*keys, "strategy", *runs, "annotator", "output"]))
-    twice = results.duplicated(cell)
+        raise ValueError(f"results need a column that tells runs apart: one of {list(RUN)} that is not in by.")
+    cell = list(dict.fromkeys([*keys, *runs, "annotator", "output"]))
+    absent = [column for column in ["strategy", *cell, "ccc", *more] if column not in results]
+    if absent:
+        raise ValueError(f"results lack the columns {absent}: they have {list(results.columns)}.")
+    missing = [column for column in cell if results[column].isna().any()]
+    if missing:
+        raise ValueError(f"results have missing values in {missing}: take results of one kind at a time.")
+    return keys, runs, cell
+
+
+def _check_unique(scores: pd.DataFrame, cell: list[str]) -> None:
+    """Raise if the columns of `cell` do not tell all scores apart."""
+    twice = scores.duplicated(cell)
     if twice.any():
         raise ValueError(
-            f"results have several scores for {results.loc[twice, cell].iloc[0].to_dict()}: give the column that tells "
+            f"results have several scores for {_name(scores.loc[twice, cell].iloc[0])}: name the column that tells "
             "them apart in by, or keep one of them."
         )
-    return results, keys, runs
 
 
-def _present(results: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Return those columns that are there."""
-    return [column for column in columns if column in results]
+def _name(cell: Any) -> str:
+    """Return a Series or dict as words."""
+    return ", ".join(f"{key} {value}" for key, value in cell.items())
 
 
-def _individual(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of annotators, without those of the consensus."""
+def _individuals(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of annotators, without the column of the level."""
     if "level" not in results:
         return results
     check_known("level", [INDIVIDUAL], np.asarray(results["level"].unique(), dtype=object), "the results")
-    return results[results["level"] == INDIVIDUAL]
+    return results[results["level"] == INDIVIDUAL].drop(columns="level")
 
 
-def _of_strategy(scores: pd.DataFrame, strategy: str) -> pd.DataFrame:
-    """Return the rows of a strategy."""
-    check_known("strategy", [strategy], np.asarray(scores["strategy"].unique(), dtype=object), "the results")
-    return scores[scores["strategy"] == strategy]
+def _of_strategy(results: pd.DataFrame, strategy: str, cell: list[str], value: str = "ccc") -> pd.Series:
+    """Return a strategy's column of values, indexed by cell."""
+    check_known("strategy", [strategy], np.asarray(results["strategy"].unique(), dtype=object), "the results")
+    scores = results[results["strategy"] == strategy]
+    _check_unique(scores, cell)
+    return scores.set_index(cell)[value]
 
 
-def _paired_differences(scores: pd.DataFrame, one: str, other: str, keys: list[str]) -> pd.DataFrame:
-    """Return one strategy's scores less the other's, as `value`, where neither or both are NaN."""
-    cell = [*keys, *(column for column in _present(scores, RUN) if column not in keys), "annotator", "output"]
-    left, right = (_of_strategy(scores, name).dropna(subset="ccc").set_index(cell)["ccc"] for name in (one, other))
-    for name, alone in ((one, ~left.index.isin(right.index)), (other, ~right.index.isin(left.index))):
-        if alone.any():
-            index = (left if name == one else right).index[alone]
+def _paired_differences(results: pd.DataFrame, one: str, other: str, cell: list[str]) -> pd.DataFrame:
+    """Return one strategy's scores less the other's, as `value`; cells where both are NaN are left out."""
+    left, right = (_of_strategy(results, name, cell).dropna() for name in (one, other))
+    for name, scores, partner in ((one, left, right), (other, right, left)):
+        alone = scores.index[~scores.index.isin(partner.index)].to_frame()
+        if len(alone):
             raise ValueError(
-                f"{one!r} and {other!r} must be scored in the same cells, but {len(index)} have {name!r} only, for "
-                f"example {dict(zip(cell, index[0], strict=True))}: keep the cells that both have."
+                f"{one!r} and {other!r} must be scored in the same cells, but {len(alone)} have {name!r} only, for "
+                f"example {_name(alone.iloc[0])}: keep the cells that both have."
             )
     return (left - right.reindex(left.index)).rename("value").reset_index()
 
@@ -372,15 +378,17 @@ def _ttest(differences: np.ndarray, overlap: float) -> tuple[float, float]:
     return t, float(2 * stats.t.sf(abs(t), n - 1))
 
 
-def _served(scores: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
+def _served(results: pd.DataFrame, strategy: str, cell: list[str]) -> pd.DataFrame:
     """Return one row for each run and annotator, with the source annotator that served or None."""
-    served = scores[[*cell, "source"]].drop_duplicates()
-    if served["source"].isna().all():
-        raise ValueError(f"strategy {scores['strategy'].iloc[0]!r} has no single source annotator in any run.")
-    twice = served.duplicated(cell)
+    source = _of_strategy(results, strategy, cell, "source")
+    if source.isna().all():
+        raise ValueError(f"strategy {strategy!r} has no single source annotator in any run.")
+    served = source.reset_index().drop(columns="output").drop_duplicates()
+    run = [column for column in cell if column != "output"]
+    twice = served.duplicated(run)
     if twice.any():
         raise ValueError(
-            f"outputs have different sources for {served.loc[twice, cell].iloc[0].to_dict()}: keep one output."
+            f"the outputs have different sources for {_name(served.loc[twice, run].iloc[0])}: keep one output."
         )
     return served
 
