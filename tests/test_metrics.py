@@ -647,6 +647,14 @@ def test_each_row_is_a_distribution_whatever_its_shape_and_sum(distance):
     assert distance(p.astype(np.float32), q.astype(np.float32)).dtype == np.float64
 
 
+def test_rounding_leads_the_divergence_out_of_no_bound():
+    p, noise = np.random.default_rng(0).uniform(size=(2, 1000, 20))
+    nearly = jensen_shannon_divergence(p, p * (1 + 1e-9 * noise))
+    apart = jensen_shannon_divergence(np.hstack([p, 0 * p]), np.hstack([0 * p, noise]))
+    assert nearly.min() >= 0
+    assert apart.max() <= 1
+
+
 @every_distance
 @pytest.mark.parametrize("tiny", [5e-324, 1e-310, 1e-17])
 def test_next_to_no_mass_in_a_cell_is_next_to_no_distance(distance, tiny):
