@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from hashlib import blake2b
+from inspect import signature
 from operator import attrgetter
 from typing import Any
 
@@ -230,6 +231,9 @@ class WhisperModel(SpeechModel):
         self.hop = processor.hop_length * network.conv1.stride[0] * network.conv2.stride[0]
         self.field = max(processor.n_fft, self.hop)
         self.longest = network.config.max_source_positions * self.hop
+        # Before transformers 5 a layer must be told that no heads are masked.
+        needed = signature(network.layers[0].forward).parameters
+        self.layer_options = {"layer_head_mask": None} if "layer_head_mask" in needed else {}
 
     def front(self, wave: np.ndarray) -> Tensor:
         """Return the embedded mel spectrum of one waveform, padded with silence to whole frames."""
@@ -249,7 +253,7 @@ class WhisperModel(SpeechModel):
             mask = mask.expand(-1, 1, frames.shape[1], -1)
         states = [frames]
         for layer in self.network.layers[: max(layers)]:
-            output = layer(states[-1], mask)
+            output = layer(states[-1], mask, **self.layer_options)
             states.append(output[0] if isinstance(output, tuple) else output)
         if max(layers) == self.n_layers:
             states[-1] = self.network.layer_norm(states[-1])
