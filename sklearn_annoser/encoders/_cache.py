@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import sqlite3
@@ -9,7 +10,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from hashlib import blake2b, file_digest
+from functools import cache
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
@@ -24,7 +27,10 @@ GRAIN_NS = 2_000_000_000  # a file that changed this lately may change again wit
 SECONDS_TO_STORE = 1.0  # of hashing files that a kill may lose
 MANY = 500  # keys in a query
 # What SQLite says when pages were overwritten in ways which it does not call malformed.
-DAMAGE = ("malformed", "not a database", "no such table", "no such column", "not decode", "encrypted", "file format")
+DAMAGE = (
+    *("malformed", "not a database", "encrypted", "file format", "not decode"),
+    *("no such table", "no such column", "already exists"),  # the last: version 0 is that of a file without tables
+)
 
 TABLES = """
 CREATE TABLE recipes (id INTEGER PRIMARY KEY, recipe TEXT NOT NULL UNIQUE);
@@ -34,7 +40,16 @@ CREATE TABLE claims (recipe INTEGER, digest BLOB, owner TEXT, host TEXT, process
 CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, changed INTEGER, digest BLOB);
 """
 
+# SQLite's own words are undecodable where they quote a damaged schema.
+DAMAGE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+
 T = TypeVar("T")
+
+
+def file_digest(path: str | bytes | os.PathLike[str]) -> bytes:
+    """Return 16 bytes that identify a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: blake2b(digest_size=16)).digest()
 
 
 class CacheInfo(NamedTuple):
@@ -65,8 +80,16 @@ class VectorCache:
         if self.path.parent.exists() and not self.path.parent.is_dir():
             raise NotADirectoryError(f"cache_dir must be a folder, but {str(self.path.parent)!r} is a file.")
         self.recipe = recipe
-        self.owner = uuid4().hex
+        self.token = uuid4().hex
         self.warned = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path.parent, self.recipe)  # a copy claims for itself
+
+    @property
+    def owner(self) -> str:
+        """Who claims: this object in this process; a fork claims for itself."""
+        return f"{self.token} {os.getpid()}"
 
     def get(self, digests: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """Return the vectors that are stored and intact; damaged ones are deleted, so that they are made anew."""
@@ -75,10 +98,11 @@ class VectorCache:
         found: dict[bytes, np.ndarray] = {}
         damaged: list[bytes] = []
         for digest, vector, checksum in self._work(lambda db, recipe: self._select(db, recipe, digests), write=False):
-            if isinstance(vector, bytes) and checksum == self._checksum(digest, vector):
-                found[digest] = np.frombuffer(vector, dtype="<f4").astype(np.float32)
-            else:
+            array = _intact(self.recipe, digest, vector, checksum)
+            if array is None:
                 damaged.append(digest)
+            else:
+                found[digest] = array
         if damaged:
             warnings.warn(
                 f"{len(damaged)} vectors in {str(self.path)!r} are damaged: they are deleted and made anew.",
@@ -95,7 +119,7 @@ class VectorCache:
         blobs = {digest: np.asarray(vector, dtype="<f4").tobytes() for digest, vector in vectors.items()}
 
         def work(db: sqlite3.Connection, recipe: int) -> None:
-            rows = [(recipe, digest, blob, self._checksum(digest, blob)) for digest, blob in blobs.items()]
+            rows = [(recipe, digest, blob, _checksum(self.recipe, digest, blob)) for digest, blob in blobs.items()]
             db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
             _delete(db, "claims", recipe, list(blobs), self.owner)
 
@@ -115,24 +139,23 @@ class VectorCache:
         """Return a hash of the content of each file; files that did not change are not read again."""
         names = [os.fsencode(os.path.abspath(path)) for path in paths]
         states = [os.stat(name) for name in names]
-        nothing: dict[bytes, tuple[Any, Any, Any]] = {}
-        known = self._try(lambda db, recipe: _known_files(db, names), nothing) if names else nothing
+        known: dict[bytes, Any] = {}
+        if names and self.path.exists():
+            known = self._work(lambda db, recipe: _known_files(db, names), write=False)
         digests: list[bytes] = []
         fresh: list[tuple[bytes, int, int, bytes]] = []
         stored_at = time.monotonic()
         for name, state in zip(names, states, strict=True):
-            size, changed, digest = known.get(name, (None, None, None))
-            if not isinstance(digest, bytes) or (size, changed) != (state.st_size, state.st_mtime_ns):
+            sealed = known.get(name)
+            if not isinstance(sealed, bytes) or sealed != _seal(name, state, sealed[:16]):
                 now = time.time_ns()
-                with open(name, "rb") as file:
-                    digest = file_digest(file, lambda: blake2b(digest_size=16)).digest()
-                known[name] = (state.st_size, state.st_mtime_ns, digest)
+                known[name] = sealed = _seal(name, state, file_digest(name))
                 if state.st_mtime_ns < now - GRAIN_NS:
-                    fresh.append((name, state.st_size, state.st_mtime_ns, digest))
+                    fresh.append((name, state.st_size, state.st_mtime_ns, sealed))
                 if fresh and time.monotonic() - stored_at > SECONDS_TO_STORE:
                     self._remember_files(fresh)
                     fresh, stored_at = [], time.monotonic()
-            digests.append(digest)
+            digests.append(sealed[:16])
         self._remember_files(fresh)
         return digests
 
@@ -159,7 +182,8 @@ class VectorCache:
             db.execute("DELETE FROM claims WHERE recipe = ?", (recipe,))
 
         self._work(work, write=True)
-        with suppress(sqlite3.OperationalError), closing(self._connect()) as db:  # the space is given back next time
+        # Where this fails, the space is given back next time.
+        with suppress(*DAMAGE_ERRORS), closing(self._lock()), closing(self._connect()) as db:
             db.execute("VACUUM")
 
     # ------------------------------------------------------------------ rows
@@ -174,11 +198,9 @@ class VectorCache:
         stored = "SELECT digest FROM vectors WHERE recipe = ? AND digest IN ({})"
         taken = {digest for (digest,) in _each(db, stored, recipe, wanted)}
         claimed = "SELECT digest, owner, host, process, until FROM claims WHERE recipe = ? AND digest IN ({})"
-        alive: dict[tuple[str, str], bool] = {}
-        for digest, owner, host, process, until in _each(db, claimed, recipe, wanted):
-            if (host, process) not in alive:
-                alive[host, process] = host != socket.gethostname() or _is_alive(process)
-            if owner != self.owner and until > time.time() and alive[host, process]:
+        held = cache(_is_held)  # a few processes claim many utterances
+        for digest, owner, *claim in _each(db, claimed, recipe, wanted):
+            if owner != self.owner and held(*claim):
                 taken.add(digest)
         ours = [digest for digest in wanted if digest not in taken]
         until, host, process = time.time() + LEASE_SECONDS, socket.gethostname(), _process(os.getpid())
@@ -191,10 +213,6 @@ class VectorCache:
         if rows:
             insert = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)"
             self._try(lambda db, recipe: db.executemany(insert, rows), None)
-
-    def _checksum(self, digest: bytes, vector: bytes) -> bytes:
-        """Return what tells a vector in its place from a damaged one, or from one in another's place."""
-        return blake2b(self.recipe.encode() + digest + vector, digest_size=8).digest()
 
     # ------------------------------------------------------------------ transactions
 
@@ -219,19 +237,37 @@ class VectorCache:
         for _ in range(3):
             seen = _inode(self.path)
             try:
-                with closing(self._connect()) as db:
+                with closing(self._lock()), closing(self._connect()) as db:
                     db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                     result = work(db, self._recipe_id(db, write=write))
                     db.execute("COMMIT")  # without it, closing rolls back
                     return result
             except sqlite3.ProgrammingError:
                 raise
-            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            except DAMAGE_ERRORS as error:
                 known = isinstance(error, sqlite3.OperationalError)
                 if known and not any(words in str(error) for words in DAMAGE):
                     raise
                 self._put_aside(seen, error)
         raise RuntimeError(f"the cache {str(self.path)!r} is damaged again and again: delete it.")
+
+    def _lock(self, *, alone: bool = False) -> sqlite3.Connection:
+        """Return what, until it is closed, keeps the file in its place, or keeps others from it while it is moved."""
+        # SQLite finds journals by name: who still had the old file open would play back or delete that of the new one.
+        # The lock is an empty database, because SQLite's locks end with the process and work on every system.
+        try:
+            lock = sqlite3.connect(f"{self.path}.lock", timeout=BUSY_SECONDS, isolation_level=None)
+        except sqlite3.OperationalError:
+            if alone:
+                raise
+            return sqlite3.connect(":memory:")  # in a folder that is read-only, nobody moves the file
+        try:
+            lock.execute("BEGIN EXCLUSIVE" if alone else "BEGIN")
+            lock.execute("SELECT 1 FROM sqlite_master")  # only now is it locked, if shared
+        except BaseException:
+            lock.close()
+            raise
+        return lock
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file, and make the tables if it is new."""
@@ -263,21 +299,74 @@ class VectorCache:
         return row[0] if row else -1
 
     def _put_aside(self, seen: int | None, error: Exception) -> None:
-        """Rename a damaged file with its journal, unless another process has done it already."""
-        if seen is None or _inode(self.path) != seen:
-            return
-        n = 1
-        while (aside := self.path.with_name(f"{FILE}.damaged-{n}")).exists():
-            n += 1
-        with suppress(FileNotFoundError):
+        """Rename a damaged file with its journal, unless another process has done it; save what can be read."""
+        with closing(self._lock(alone=True)):
+            if seen is None or _inode(self.path) != seen:
+                return
+            n = 1
+            while (aside := self.path.with_name(f"{FILE}.damaged-{n}")).exists():
+                n += 1
             os.replace(self.path, aside)
-        with suppress(FileNotFoundError):  # it would be played back into the new file
-            os.replace(f"{self.path}-journal", f"{aside}-journal")
+            with suppress(FileNotFoundError):  # it would be played back into the new file
+                os.replace(f"{self.path}-journal", f"{aside}-journal")
+        n_saved = self._salvage(aside)
         warnings.warn(
-            f"the cache {str(self.path)!r} is damaged ({error}): it is kept as {aside.name!r}, and a new one begins.",
+            f"the cache {str(self.path)!r} is damaged ({error}): it is kept as {aside.name!r}, and a new one begins "
+            f"with the {n_saved} vectors that could be read.",
             RuntimeWarning,
             stacklevel=3,
         )
+
+    def _salvage(self, aside: Path) -> int:
+        """Copy the intact vectors of a damaged file, of all recipes; return how many."""
+        n_saved = 0
+        insert = "INSERT OR IGNORE INTO vectors SELECT id, ?, ?, ? FROM recipes WHERE recipe = ?"
+        with (
+            suppress(*DAMAGE_ERRORS),
+            closing(sqlite3.connect(aside)) as old,
+            closing(self._lock()),
+            closing(self._connect()) as new,
+        ):
+            old.text_factory = lambda text: text.decode(errors="replace")
+            rows = _readable(old)
+            while some := list(islice(rows, MANY)):  # other processes get their turn in between
+                new.execute("BEGIN IMMEDIATE")
+                new.executemany("INSERT OR IGNORE INTO recipes (recipe) VALUES (?)", {row[:1] for row in some})
+                n = new.executemany(insert, [(*row[1:], row[0]) for row in some]).rowcount
+                new.execute("COMMIT")
+                n_saved += n
+        return n_saved
+
+
+def _readable(db: sqlite3.Connection) -> Iterator[tuple[str, bytes, bytes, bytes]]:
+    """Yield recipe, digest, vector and checksum as far as a damaged file can be read: from the start and the end."""
+    recipe = "(SELECT recipe FROM recipes WHERE id = vectors.recipe)"
+    for order in ("ASC", "DESC"):
+        with suppress(*DAMAGE_ERRORS):
+            rows = db.execute(f"SELECT {recipe}, digest, vector, checksum FROM vectors ORDER BY rowid {order}")
+            yield from (row for row in rows if _intact(*row) is not None)
+            return
+
+
+def _intact(recipe: Any, digest: Any, vector: Any, checksum: Any) -> np.ndarray | None:
+    """Return a stored vector, None if it is damaged."""
+    if not isinstance(recipe, str) or not isinstance(digest, bytes) or not isinstance(vector, bytes):
+        return None
+    if checksum != _checksum(recipe, digest, vector):
+        return None
+    array = np.frombuffer(vector, dtype="<f4").astype(np.float32)
+    return array if np.isfinite(array).all() else None
+
+
+def _checksum(recipe: str, digest: bytes, vector: bytes) -> bytes:
+    """Return what tells a vector in its place from a damaged one, or from one in another's place."""
+    return blake2b(recipe.encode() + digest + vector, digest_size=8).digest()
+
+
+def _seal(name: bytes, state: os.stat_result, digest: bytes) -> bytes:
+    """Return a file's digest and a checksum, which tells whether it is that of this file in this state."""
+    stamp = f"{state.st_size} {state.st_mtime_ns} ".encode() + name
+    return digest + blake2b(stamp + digest, digest_size=8).digest()
 
 
 def _each(db: sqlite3.Connection, query: str, recipe: int, digests: Sequence[bytes]) -> Iterator[Any]:
@@ -295,13 +384,12 @@ def _delete(
     db.executemany(query, [(recipe, digest, *([owner] if owner else [])) for digest in digests])
 
 
-def _known_files(db: sqlite3.Connection, names: Sequence[bytes]) -> dict[bytes, tuple[Any, Any, Any]]:
-    """Return size, time and hash of files that were hashed before."""
-    known: dict[bytes, tuple[Any, Any, Any]] = {}
+def _known_files(db: sqlite3.Connection, names: Sequence[bytes]) -> dict[bytes, Any]:
+    """Return the sealed digests of files that were hashed before."""
+    known: dict[bytes, Any] = {}
     for start in range(0, len(names), MANY):
         some = names[start : start + MANY]
-        query = f"SELECT path, size, changed, digest FROM files WHERE path IN ({', '.join('?' * len(some))})"
-        known |= {name: (size, changed, digest) for name, size, changed, digest in db.execute(query, some)}
+        known |= dict(db.execute(f"SELECT path, digest FROM files WHERE path IN ({', '.join('?' * len(some))})", some))
     return known
 
 
@@ -322,15 +410,24 @@ def _process(pid: int) -> str:
     return f"{pid} {began}"
 
 
-def _is_alive(process: str) -> bool:
+def _is_held(host: Any, process: Any, until: Any) -> bool:
+    """Return whether a claim holds: it has not lapsed, and its process, if it is of this machine, is running."""
+    now = time.time()
+    # Clocks of a cluster differ a little; what would hold for much longer than a lease is damaged.
+    if not isinstance(until, float) or not now < until < now + 2 * LEASE_SECONDS:
+        return False
+    return host != socket.gethostname() or _is_alive(process)
+
+
+def _is_alive(process: Any) -> bool:
     """Return whether a process of this machine is running; where one cannot ask without killing it, True."""
     if os.name != "posix":
         return True
-    pid = int(process.split()[0])
     try:
+        pid = int(process.split()[0])
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
     except PermissionError:
         return True  # it runs, under another user
+    except (ProcessLookupError, AttributeError, IndexError, ValueError, OverflowError):
+        return False  # it has ended, or its number is damaged
     return process == _process(pid)

@@ -2,19 +2,21 @@
 
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import sqlite3
 import threading
 import time
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sklearn_annoser.encoders import _cache
-from sklearn_annoser.encoders._cache import VectorCache
+from sklearn_annoser.encoders._cache import VectorCache, file_digest
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -25,12 +27,27 @@ def make_vectors(n, seed=0, size=24):
     return {rng.bytes(16): rng.normal(size=size).astype(np.float32) for _ in range(n)}
 
 
+def change(cache, statement, *values):
+    """Change a cache behind its back."""
+    with closing(sqlite3.connect(cache.path)) as db, db:
+        db.execute(statement, values)
+
+
 def assert_same(found, expected):
     """Check that all vectors are there, and right."""
     assert set(found) == set(expected)
     for digest, vector in expected.items():
         np.testing.assert_array_equal(found[digest], vector)
         assert found[digest].dtype == np.float32
+
+
+@pytest.fixture
+def old_file(tmp_path):
+    """A file that was written an hour ago."""
+    path = tmp_path / "audio.wav"
+    path.write_bytes(b"one")
+    os.utime(path, (time.time() - 3600,) * 2)
+    return str(path)
 
 
 # ---------------------------------------------------------------------- what is put is got
@@ -82,8 +99,7 @@ def test_a_folder_that_is_a_file(tmp_path):
 def test_a_newer_file_is_not_touched(tmp_path):
     cache = VectorCache(tmp_path, "recipe")
     cache.put(make_vectors(1))
-    with sqlite3.connect(cache.path) as db:
-        db.execute("PRAGMA user_version = 7")
+    change(cache, "PRAGMA user_version = 7")
     before = cache.path.read_bytes()
     with pytest.raises(RuntimeError, match=r"of version 7, made by a newer release.*Choose another cache_dir"):
         cache.get([b"a"])
@@ -106,6 +122,44 @@ def test_what_one_has_claimed_or_stored_is_not_for_the_other(tmp_path):
     one.put({b"b": np.zeros(3)})
     assert other.claim([b"b"]) == []
     assert set(other.get([b"b"])) == {b"b"}
+
+
+def test_thousands_are_claimed_once_however_often_they_are_asked_for(tmp_path):
+    digests = list(make_vectors(3_000, size=1))
+    cache = VectorCache(tmp_path, "recipe")
+    assert cache.claim([*digests, *digests]) == digests
+    assert VectorCache(tmp_path, "recipe").claim(digests) == []
+    cache.release(digests)
+    assert VectorCache(tmp_path, "recipe").claim(digests) == digests
+
+
+def test_a_copy_and_a_fork_claim_for_themselves(tmp_path, monkeypatch):
+    cache = VectorCache(tmp_path, "recipe")
+    cache.claim([b"a"])
+    copy = pickle.loads(pickle.dumps(cache))
+    assert (copy.path, copy.recipe) == (cache.path, cache.recipe)
+    assert copy.claim([b"a"]) == []
+    copy.release([b"a"])  # not its own
+    monkeypatch.setattr(_cache, "_is_alive", lambda process: True)
+    with monkeypatch.context() as fork:
+        fork.setattr(_cache.os, "getpid", lambda: 1)
+        assert cache.claim([b"a"]) == []
+    assert cache.claim([b"a"]) == [b"a"]
+
+
+@pytest.mark.parametrize("column", ["process = NULL", "process = '25$1'", "process = '99999999999 1'", "until = 'x'"])
+def test_a_damaged_claim_does_not_hold(tmp_path, column):
+    cache = VectorCache(tmp_path, "recipe")
+    cache.claim([b"a"])
+    change(cache, f"UPDATE claims SET {column}")
+    assert VectorCache(tmp_path, "recipe").claim([b"a"]) == [b"a"]
+
+
+def test_a_claim_that_would_hold_for_ever_does_not(tmp_path):
+    cache = VectorCache(tmp_path, "recipe")
+    cache.claim([b"a"])
+    change(cache, "UPDATE claims SET until = 1e300, host = 'elsewhere'")
+    assert VectorCache(tmp_path, "recipe").claim([b"a"]) == [b"a"]
 
 
 def test_a_claim_lapses(tmp_path, monkeypatch):
@@ -191,7 +245,7 @@ def test_a_damaged_vector_is_noticed_and_made_anew(tmp_path):
     cache = VectorCache(tmp_path, "recipe")
     cache.put(vectors)
     first, second, *_ = vectors
-    with sqlite3.connect(cache.path) as db:
+    with closing(sqlite3.connect(cache.path)) as db, db:
         db.execute("UPDATE vectors SET vector = zeroblob(96) WHERE digest = ?", (first,))
         row = db.execute("SELECT vector, checksum FROM vectors WHERE digest = ?", (list(vectors)[2],)).fetchone()
         db.execute("UPDATE vectors SET vector = ?, checksum = ? WHERE digest = ?", (*row, second))  # another's place
@@ -213,6 +267,76 @@ def test_a_file_that_is_no_database_is_put_aside(tmp_path, content):
     assert_same(cache.get(list(vectors)), vectors)
 
 
+def test_a_vector_that_is_not_finite_is_made_anew(tmp_path):
+    cache = VectorCache(tmp_path, "recipe")
+    cache.put({b"a": np.array([1.0, np.nan])})
+    with pytest.warns(RuntimeWarning, match=r"1 vectors in .* are damaged"):
+        assert cache.get([b"a"]) == {}
+    assert cache.claim([b"a"]) == [b"a"]
+
+
+def test_an_empty_file_is_a_new_cache(tmp_path):
+    (tmp_path / _cache.FILE).touch()
+    cache = VectorCache(tmp_path, "recipe")
+    assert cache.get([b"a"]) == {}
+    assert cache.info()[1:] == (0, cache.path.stat().st_size, 0)
+
+
+def test_a_truncated_file_is_put_aside(tmp_path):
+    vectors = make_vectors(150)
+    cache = VectorCache(tmp_path, "recipe")
+    cache.put(vectors)
+    os.truncate(cache.path, cache.path.stat().st_size // 2)
+    with pytest.warns(RuntimeWarning, match=r"is damaged .*: it is kept as 'vectors.sqlite.damaged-1'"):
+        assert cache.get(list(vectors)) == {}
+
+
+def test_a_version_that_was_lost_is_damage(tmp_path):
+    vectors = make_vectors(5)
+    cache = VectorCache(tmp_path, "recipe")
+    cache.put(vectors)
+    change(cache, "PRAGMA user_version = 0")
+    with pytest.warns(RuntimeWarning, match="a new one begins with the 5 vectors that could be read"):
+        assert_same(cache.get(list(vectors)), vectors)
+
+
+def test_what_can_be_read_of_a_damaged_file_is_saved(tmp_path):
+    ours, others = make_vectors(600), make_vectors(600, seed=1)
+    one, other = VectorCache(tmp_path, "one"), VectorCache(tmp_path, "other")
+    one.put(ours)
+    other.put(others)
+    with open(one.path, "r+b") as file:  # a page in the middle
+        file.seek(one.path.stat().st_size // 8192 * 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.warns(RuntimeWarning, match=r"a new one begins with the 11\d\d vectors that could be read"):
+        found = one.get(list(ours)) | other.get(list(others))
+    assert 1_100 < len(found) < 1_200
+    assert_same(found, {digest: (ours | others)[digest] for digest in found})
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # whoever is first warns
+def test_when_several_find_the_damage_the_new_file_is_not_put_aside(tmp_path):
+    vectors = make_vectors(12)
+    for trial in range(10):
+        folder = tmp_path / str(trial)
+        folder.mkdir()
+        (folder / _cache.FILE).write_bytes(b"no database" * 100)
+        start = threading.Barrier(len(vectors))
+
+        def put(digest, folder=folder, start=start):
+            cache = VectorCache(folder, "recipe")
+            start.wait()
+            cache.put({digest: vectors[digest]})
+
+        threads = [threading.Thread(target=put, args=(digest,)) for digest in vectors]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert_same(VectorCache(folder, "recipe").get(list(vectors)), vectors)
+        assert [path.read_bytes() for path in folder.glob("*damaged*")] == [b"no database" * 100]
+
+
 def damage(content, rng):
     """Return a file's content, damaged in one of many ways."""
     content = bytearray(content)
@@ -231,28 +355,32 @@ def damage(content, rng):
     return content
 
 
-def test_no_damage_gives_a_wrong_vector_or_an_error(tmp_path):
+def test_no_damage_gives_a_wrong_vector_or_an_error(tmp_path, old_file):
     vectors = make_vectors(150)
-    cache = VectorCache(tmp_path, "recipe")
+    cache = VectorCache(tmp_path / "cache", "recipe")
     cache.put(vectors)
     cache.claim([b"a"])
+    cache.file_digests([old_file])
     good = cache.path.read_bytes()
     rng = random.Random(0)
-    for _ in range(150):
+    for _ in range(80):
         content = damage(good, rng)
-        if content[60:64] != good[60:64]:  # the version: of a newer release, as far as one can tell
+        if content[60:64] not in (good[60:64], bytes(4)):  # of a newer release, as far as one can tell
             continue
-        for file in tmp_path.iterdir():
+        for file in cache.path.parent.iterdir():
             file.unlink()
         Path(cache.path).write_bytes(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            found = VectorCache(tmp_path, "recipe").get(list(vectors))
+            found = VectorCache(tmp_path / "cache", "recipe").get(list(vectors))
             for digest, vector in found.items():
                 np.testing.assert_array_equal(vector, vectors[digest])
-            again = VectorCache(tmp_path, "recipe")
+            again = VectorCache(tmp_path / "cache", "recipe")
             again.put({digest: vectors[digest] for digest in again.claim(list(vectors))})
             again.info()
+            again.release([b"a"])
+            assert again.file_digests([old_file]) == [file_digest(old_file)]
+            again.clear()
 
 
 # ---------------------------------------------------------------------- where nothing can be written
@@ -291,15 +419,6 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------- files
 
 
-@pytest.fixture
-def old_file(tmp_path):
-    """A file that was written an hour ago."""
-    path = tmp_path / "audio.wav"
-    path.write_bytes(b"one")
-    os.utime(path, (time.time() - 3600,) * 2)
-    return str(path)
-
-
 def test_a_file_is_known_by_its_content(tmp_path, old_file):
     (tmp_path / "copy.wav").write_bytes(b"one")
     (tmp_path / "other.wav").write_bytes(b"two")
@@ -319,6 +438,24 @@ def test_a_file_that_did_not_change_is_not_read_again(tmp_path, old_file, monkey
         assert VectorCache(tmp_path, "another recipe").file_digests([old_file]) == first
     Path(old_file).write_bytes(b"two")  # of the same size, at another time
     assert cache.file_digests([old_file]) != first
+
+
+def test_known_files_are_found_while_another_process_writes(tmp_path, old_file, monkeypatch):
+    cache = VectorCache(tmp_path, "recipe")
+    first = cache.file_digests([old_file])
+    monkeypatch.setattr(_cache, "BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(cache.path)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert cache.file_digests([old_file]) == first
+
+
+def test_a_damaged_memory_of_a_file_is_not_believed(tmp_path, old_file):
+    cache = VectorCache(tmp_path, "recipe")
+    first = cache.file_digests([old_file])
+    assert first == [file_digest(old_file)]
+    for value in (b"", bytes(24), None):
+        change(cache, "UPDATE files SET digest = ?", value)
+        assert cache.file_digests([old_file]) == first
 
 
 def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path):
