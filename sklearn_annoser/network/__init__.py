@@ -1,10 +1,10 @@
 """The network: a trunk shared by all annotators, a tower for each output, a linear head for each annotator."""
 
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, as_tensor
-from sklearn_annoser.network._loss import CCCLoss
+from sklearn_annoser.network._loss import CCCLoss, mixture_divergence
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._net import EpochBar, MultiHeadNet, seeded
-from sklearn_annoser.network._optim import LazySGD
+from sklearn_annoser.network._optim import LazySGD, clip_gradients
 
 __all__ = [
     "BatchLoader",
@@ -16,5 +16,7 @@ __all__ = [
     "RatingsDataset",
     "ValidationSplit",
     "as_tensor",
+    "clip_gradients",
+    "mixture_divergence",
     "seeded",
 ]

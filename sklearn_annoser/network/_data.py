@@ -28,6 +28,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.X)
 
+    @property
+    def samples(self) -> Tensor:
+        """Return which sample each rating is of, (n_ratings,)."""
+        return self.pairs // len(self.heads)
+
     def to(self, device: Any) -> Batch:
         """Return the batch on a device; None leaves it where it is."""
         if device is None or torch.device(device).type == self.X.device.type == "cpu":
@@ -102,6 +107,11 @@ class RatingsDataset(torch.utils.data.Dataset):
         part.__dict__ = dict(self.__dict__)
         part.rows = np.intersect1d(rows, self.rows)
         return part
+
+    def rating_variance(self) -> Tensor:
+        """Return the variance of all ratings of the samples, (n_outputs,)."""
+        rated = np.isin(self.ratings.rows, self.rows)
+        return torch.from_numpy(self._values[rated].var(axis=0))
 
     def as_consensus(self) -> RatingsDataset:
         """Return the same samples with their consensus as the only annotator."""

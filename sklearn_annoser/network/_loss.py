@@ -1,8 +1,12 @@
-"""The loss: one concordance over all ratings of a batch, flattened together."""
+"""The losses: one concordance over all ratings of a batch, and how far predicted distributions are from the rated."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+VARIANCE_FLOOR = 1e-4  # on the scale of -1 to 1
+MAX_DIVERGENCE = 5.0
 
 
 class CCCLoss(nn.Module):
@@ -39,3 +43,57 @@ class CCCLoss(nn.Module):
     def extra_repr(self) -> str:
         """Return what ``repr`` shows of the parameters."""
         return f"eps={self.eps}"
+
+
+def mixture_divergence(mean: Tensor, log_variance: Tensor, y_true: Tensor, samples: Tensor) -> Tensor:
+    r"""Measure how far the mixture of its raters' predictions is from each sample's ratings (0 to 5, lower is better).
+
+    Rater `a` is a Gaussian of mean :math:`\mu_a` and variance :math:`v_a`. The mixture of a sample's raters has the
+    moments :math:`m = \overline{\mu_a}` and :math:`s^2 = \overline{v_a + \mu_a^2} - m^2`, its ratings
+    :math:`\bar y` and :math:`t^2 = \overline{y^2} - \bar y^2`; both variances are at least 1e-4. The divergence is
+    that of two Gaussians, from the ratings to the mixture, clamped to [0, 5]:
+
+    .. math:: \mathrm{KL}\left(\mathcal N(\bar y, t^2) \,\|\, \mathcal N(m, s^2)\right)
+              = \frac{1}{2} \left(\log \frac{s^2}{t^2} + \frac{t^2 + (\bar y - m)^2}{s^2} - 1\right)
+
+    This direction is, up to a constant, the mean negative log-likelihood of the ratings under the mixture's Gaussian. A
+    sample with a single rating, or with equal ones, has the floor as its variance, and counts by the likelihood of that
+    rating. The other direction divides by the variance of the ratings: such samples would be clamped and teach nothing.
+    Of a single rating the clamp hides errors above some two deviations, so that variances come out too small where
+    most samples have only one.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor, shape (n_ratings, n_outputs)
+        Prediction of each rating.
+    y_true : Tensor, shape (n_ratings, n_outputs)
+        The ratings.
+    samples : Tensor of int, shape (n_ratings,)
+        Which sample each rating is of; every sample from 0 to the largest has one.
+
+    Returns
+    -------
+    Tensor, shape (n_samples, n_outputs)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_annoser.network import mixture_divergence
+    >>> ratings = torch.tensor([[-1.0], [1.0]])  # of one sample: mean 0, variance 1
+    >>> mixture_divergence(torch.zeros(2, 1), torch.zeros(2, 1), ratings, torch.tensor([0, 0]))
+    tensor([[0.]])
+    """
+    counts = torch.bincount(samples).unsqueeze(1)  # (n_samples, 1)
+
+    def average(values: Tensor) -> Tensor:
+        return values.new_zeros(len(counts), values.shape[1]).index_add(0, samples, values) / counts
+
+    def around(values: Tensor, centre: Tensor) -> Tensor:
+        return (values - centre.index_select(0, samples)).square()
+
+    mean_pred, mean_true = average(mean), average(y_true)  # (n_samples, n_outputs)
+    # v + mu^2 - m^2 on average is v + (mu - m)^2 on average, which loses no digits.
+    var_pred = average(log_variance.exp() + around(mean, mean_pred)).clamp_min(VARIANCE_FLOOR)
+    var_true = average(around(y_true, mean_true)).clamp_min(VARIANCE_FLOOR)
+    ratio = (var_true + (mean_true - mean_pred).square()) / var_pred
+    return ((var_pred / var_true).log() + ratio - 1).mul(0.5).clamp(0, MAX_DIVERGENCE)

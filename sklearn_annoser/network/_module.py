@@ -58,7 +58,8 @@ class MultiHeadModule(nn.Module):
     .. math:: \hat y_{iak} = w_{ak} \cdot t_k(g(x_i)) + b_{ak}
 
     with the trunk :math:`g` (dropout, linear, ReLU), the tower :math:`t_k` of output `k` (linear and ReLU, twice) and
-    the head :math:`(w_{ak}, b_{ak})` of annotator `a`.
+    the head :math:`(w_{ak}, b_{ak})` of annotator `a`. With variance heads :math:`\log v_{iak}`, the logarithm of the
+    variance of that rating, is such a linear map too.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ class MultiHeadModule(nn.Module):
         Layers of each tower.
     dropout : float, default=0.2
         Share of the input features that is dropped in training.
+    variance_heads : bool, default=False
+        Whether each annotator has, for each output, a second head for the logarithm of their ratings' variance.
 
     References
     ----------
@@ -88,39 +91,58 @@ class MultiHeadModule(nn.Module):
         n_hidden: int = 256,
         n_tower_layers: int = 2,
         dropout: float = 0.2,
+        variance_heads: bool = False,
     ) -> None:
         super().__init__()
         self.n_annotators, self.n_outputs, self.n_hidden = n_annotators, n_outputs, n_hidden
+        self.n_kinds = 1 + variance_heads
         self.trunk = nn.Sequential(FeatureDropout(dropout), nn.Linear(n_features, n_hidden), nn.ReLU())
         layers = [(StackedLinear(n_outputs, n_hidden, n_hidden), nn.ReLU()) for _ in range(n_tower_layers)]
         self.towers = nn.Sequential(*(part for layer in layers for part in layer))
-        # One row an annotator: for each output n_hidden weights, then the bias. A single matrix, because the rows of a
-        # batch are then one look-up with a sparse gradient, and one lazy update.
+        # One row an annotator: for each output n_hidden weights, then the bias; then the same of the log-variances. A
+        # single matrix, because the rows of a batch are then one look-up with a sparse gradient, and one lazy update.
         bound = 1 / math.sqrt(n_hidden)
-        self.heads = nn.Parameter(torch.empty(n_annotators, n_outputs * (n_hidden + 1)).uniform_(-bound, bound))
+        n_columns = self.n_kinds * n_outputs * (n_hidden + 1)
+        self.heads = nn.Parameter(torch.empty(n_annotators, n_columns).uniform_(-bound, bound))
 
     def hidden(self, X: Tensor) -> Tensor:
         """Return what the heads see of features (n_samples, n_features): (n_outputs, n_samples, n_hidden)."""
         return self.towers(self.trunk(X).expand(self.n_outputs, -1, -1))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Predict every rating of a batch, (n_ratings, n_outputs)."""
-        hidden = self.hidden(batch.X)  # (n_outputs, n_samples, n_hidden)
-        rows = F.embedding(batch.heads, self.heads, sparse=self.sparse_heads)  # (n_heads, n_outputs * (n_hidden + 1))
-        heads = rows.view(-1, self.n_outputs, self.n_hidden + 1).permute(1, 2, 0)  # (n_outputs, n_hidden + 1, n_heads)
-        everyone = torch.bmm(F.pad(hidden, (0, 1), value=1.0), heads)  # (n_outputs, n_samples, n_heads)
-        return everyone.flatten(1).index_select(1, batch.pairs).T  # (n_ratings, n_outputs)
+        """Predict every rating of a batch, (n_ratings, n_outputs); log-variances, if any, are as many columns more."""
+        hidden = F.pad(self.hidden(batch.X), (0, 1), value=1.0)  # (n_outputs, n_samples, n_hidden + 1)
+        hidden = hidden.expand(self.n_kinds, -1, -1, -1).flatten(0, 1)  # (n_kinds * n_outputs, ...)
+        rows = F.embedding(batch.heads, self.heads, sparse=self.sparse_heads)  # (n_heads, n_columns)
+        heads = rows.view(len(rows), len(hidden), -1).permute(1, 2, 0)  # (n_kinds * n_outputs, n_hidden + 1, n_heads)
+        everyone = torch.bmm(hidden, heads)  # (n_kinds * n_outputs, n_samples, n_heads)
+        return everyone.flatten(1).index_select(1, batch.pairs).T  # (n_ratings, n_kinds * n_outputs)
 
     def stacked_heads(self) -> Tensor:
         """Return all heads, (n_annotators, n_outputs, n_hidden + 1), the bias last."""
-        return self.heads.detach().view(-1, self.n_outputs, self.n_hidden + 1)
+        return self._kinds()[:, 0]
+
+    def stacked_variance_heads(self) -> Tensor:
+        """Return all heads of log-variances, (n_annotators, n_outputs, n_hidden + 1), the bias last."""
+        return self._kinds()[:, 1]
+
+    def _kinds(self) -> Tensor:
+        """Return a view of all heads of each kind, (n_annotators, n_kinds, n_outputs, n_hidden + 1)."""
+        return self.heads.detach().view(-1, self.n_kinds, self.n_outputs, self.n_hidden + 1)
+
+    @torch.no_grad()
+    def start_variances(self, variance: Tensor) -> None:
+        """Let every annotator start from the same variance of each output, (n_outputs,), whatever the sample."""
+        heads = self.stacked_variance_heads()
+        heads.zero_()
+        heads[:, :, -1] = variance.log()
 
     @torch.no_grad()
     def start_from(self, other: MultiHeadModule) -> None:
-        """Copy trunk and towers of a module with one head, and that head to every annotator."""
+        """Copy trunk and towers of a module with one head, and that head to every annotator; log-variances stay."""
         self.trunk.load_state_dict(other.trunk.state_dict())
         self.towers.load_state_dict(other.towers.state_dict())
-        self.heads.copy_(other.heads.expand_as(self.heads))
+        self.stacked_heads().copy_(other.stacked_heads().expand(self.n_annotators, -1, -1))
 
     @torch.no_grad()
     def add_heads(self, n_new: int, *, keep_last: bool = False) -> None:

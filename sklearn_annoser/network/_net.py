@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.utils.data import Subset
 from tqdm.auto import tqdm
 
-from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, as_tensor
-from sklearn_annoser.network._loss import CCCLoss
+from sklearn_annoser.network._data import Batch, BatchLoader, RatingsDataset, ValidationSplit, as_tensor
+from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss, mixture_divergence
 from sklearn_annoser.network._module import MultiHeadModule
-from sklearn_annoser.network._optim import LazySGD
+from sklearn_annoser.network._optim import LazySGD, clip_gradients
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 4096
+EXTRA_HEADS = ("consensus_head", "variance_heads")
 
 
 class EpochBar(Callback):
@@ -94,6 +95,12 @@ class MultiHeadNet(NeuralNet):
         Epochs on the consensus before the main training, which starts with a fresh optimizer.
     consensus_head : bool, default=False
         Whether one more head learns the consensus beside the annotators.
+    variance_heads : bool, default=False
+        Whether the variance of every annotator's ratings is learned too, with :func:`mixture_divergence` as a second
+        loss. It starts as the variance of all ratings: what somebody would say who knows nothing of a sample. A
+        consensus head has a variance that is not trained.
+    max_grad_norm : float or None, default=None
+        Largest norm of the gradients of a batch, all parameters together; larger ones are scaled down to it.
     train_split : callable, default=ValidationSplit()
         Sets validation samples aside; None trains on everything, without early stopping.
     patience : int, default=10
@@ -133,6 +140,8 @@ class MultiHeadNet(NeuralNet):
         batch_size: int = 32,
         pretrain_epochs: int = 5,
         consensus_head: bool = False,
+        variance_heads: bool = False,
+        max_grad_norm: float | None = None,
         train_split: Any = ValidationSplit(),  # noqa: B008 - it is never changed
         patience: int = 10,
         lr_patience: int = 5,
@@ -147,6 +156,8 @@ class MultiHeadNet(NeuralNet):
         kwargs.setdefault("dataset", RatingsDataset)
         self.pretrain_epochs = pretrain_epochs
         self.consensus_head = consensus_head
+        self.variance_heads = variance_heads
+        self.max_grad_norm = max_grad_norm
         self.patience = patience
         self.lr_patience = lr_patience
         self.n_threads = n_threads
@@ -182,6 +193,8 @@ class MultiHeadNet(NeuralNet):
     def initialize_module(self) -> MultiHeadNet:
         """Make the module, with the sizes that the data decide."""
         sizes = self.get_params_for("module") | getattr(self, "shape_", {})
+        if self.variance_heads:
+            sizes["variance_heads"] = True
         self.module_ = self.initialized_instance(self.module, sizes)
         return self
 
@@ -197,9 +210,11 @@ class MultiHeadNet(NeuralNet):
         return hasattr(self.optimizer_, "catch_up")
 
     def _start(self, dataset: RatingsDataset) -> None:
-        """Initialize the net for the sizes of some data."""
+        """Initialize the net for the sizes of some data, and its variances for their ratings."""
         self.shape_ = self._shape_of(dataset)
         self.initialize()
+        if self.variance_heads:
+            self.module_.start_variances(dataset.rating_variance().clamp_min(VARIANCE_FLOOR).to(self.device))
 
     def _shape_of(self, dataset: RatingsDataset) -> dict[str, int]:
         """Return the sizes of the module that some data need."""
@@ -242,7 +257,7 @@ class MultiHeadNet(NeuralNet):
         dataset = self.get_dataset(X, y)
         split = self.get_split_datasets(dataset, groups=groups)
         if not (self.warm_start and self.initialized_):
-            self._start(dataset)
+            self._start(split[0])
             if self.pretrain_epochs:
                 self._pretrain(split[0])
         return self._train(dataset, split)
@@ -263,6 +278,9 @@ class MultiHeadNet(NeuralNet):
         -------
         self
         """
+        mine, theirs = ({name: getattr(net, name) for name in EXTRA_HEADS} for net in (self, other))
+        if mine != theirs:
+            raise ValueError(f"cannot train on from a net with {theirs}: this has {mine}. Keep them, or start anew.")
         dataset = self.get_dataset(X, y)
         self._start(dataset)
         module = copy.deepcopy(other.module_)
@@ -273,7 +291,7 @@ class MultiHeadNet(NeuralNet):
         return self._train(dataset, self.get_split_datasets(dataset, groups=groups))
 
     def replace_heads(self, heads: np.ndarray) -> MultiHeadNet:
-        """Take other annotators' heads instead of its own; a consensus head stays.
+        """Take other annotators' heads instead of its own; a consensus head stays, variances are the mean of all.
 
         Parameters
         ----------
@@ -285,9 +303,10 @@ class MultiHeadNet(NeuralNet):
         self
         """
         self._heads()  # as they are at the present step
-        kept = self.module_.heads[self.module_.n_annotators - self.consensus_head :]
+        known, kept = self.module_.heads.detach().tensor_split([self.module_.n_annotators - self.consensus_head])
         flat = torch.as_tensor(heads, device=kept.device).flatten(1)
-        self.module_.heads = torch.nn.Parameter(torch.cat([flat, kept.detach()]))
+        variances = known[:, flat.shape[1] :].mean(0).expand(len(flat), -1)  # no columns without variance heads
+        self.module_.heads = torch.nn.Parameter(torch.cat([torch.cat([flat, variances], dim=1), kept]))
         self.module_.n_annotators = len(self.module_.heads)
         self.shape_ = getattr(self, "shape_", {}) | {"n_annotators": self.module_.n_annotators}
         self.initialize_optimizer()
@@ -310,12 +329,12 @@ class MultiHeadNet(NeuralNet):
         dataset = self.get_dataset(X, y)
         split = self.get_split_datasets(dataset, groups=groups)
         if not self.initialized_:
-            self._start(dataset)
+            self._start(split[0])
         return self._train(dataset, split)
 
     def _pretrain(self, train: RatingsDataset) -> None:
         """Train trunk, towers and one head on the consensus, and start every annotator from there."""
-        changes = {"consensus_head": False, "train_split": None, "callbacks": None, "verbose": 0}
+        changes = {"train_split": None, "callbacks": None, "verbose": 0} | dict.fromkeys(EXTRA_HEADS, False)
         net = type(self)(**(self.get_params(deep=False) | changes | {"max_epochs": self.pretrain_epochs}))
         dataset = train.as_consensus()
         net._start(dataset)
@@ -390,12 +409,17 @@ class MultiHeadNet(NeuralNet):
         y_pred = self.module_(Xi)
         loss = self.get_loss(y_pred, Xi.y, X=Xi, training=True)
         loss.backward()
+        if self.max_grad_norm is not None:
+            clip_gradients(self.module_.parameters(), self.max_grad_norm)
         return {"loss": loss, "y_pred": y_pred}
 
     def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False) -> Tensor:
-        """Return the loss of a batch: of the individual ratings, plus of the consensus where a head learns it."""
-        losses = [self.criterion_(pred, true) for pred, true in zip(X.parts(y_pred), X.parts(y_true), strict=True)]
-        return losses[0] if len(losses) == 1 else losses[0] + losses[1]
+        """Return the loss of a batch: of the individual ratings, plus of the consensus and the variances if learned."""
+        means = X.parts(y_pred[:, : y_true.shape[1]])
+        losses = [self.criterion_(pred, true) for pred, true in zip(means, X.parts(y_true), strict=True)]
+        if self.variance_heads:
+            losses.append(_divergence(y_pred, X).mean())
+        return sum(losses[1:], start=losses[0])
 
     def run_single_epoch(self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any) -> None:
         """Run one pass; the validation loss is that of all validation ratings at once."""
@@ -409,15 +433,19 @@ class MultiHeadNet(NeuralNet):
                 if self._is_lazy:
                     self.optimizer_.flush()
             return
-        predictions, truths = [], []
+        predictions, truths, divergences = [], [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=False)
             step = step_fn(batch)
-            predictions.append(batch[0].parts(step["y_pred"]))
+            predictions.append(batch[0].parts(step["y_pred"][:, : batch[1].shape[1]]))
             truths.append(batch[0].parts(batch[1]))
+            if self.variance_heads:
+                divergences.append(_divergence(step["y_pred"], batch[0].to(self.device)))
             self.notify("on_batch_end", batch=batch, training=False, **step)
         pairs = ((torch.cat(parts) for parts in zip(*side, strict=True)) for side in (predictions, truths))
         loss = sum(float(self.criterion_(pred, true.to(pred.device))) for pred, true in zip(*pairs, strict=True))
+        if divergences:
+            loss += float(torch.cat(divergences).mean())
         self.history.record_batch(f"{prefix}_loss", loss)
         self.history.record_batch(f"{prefix}_batch_size", len(iterator.dataset))
 
@@ -517,6 +545,13 @@ class MultiHeadNet(NeuralNet):
         if self._is_lazy:
             self.optimizer_.flush()
         return self.module_.stacked_heads().cpu().numpy()
+
+
+def _divergence(y_pred: Tensor, batch: Batch) -> Tensor:
+    """Return the divergence of each sample's predicted mixture from its individual ratings, (n_samples, n_outputs)."""
+    mean, log_variance = y_pred[: batch.n_individual].chunk(2, dim=1)  # (n_individual, n_outputs) both
+    samples = batch.samples[: batch.n_individual]
+    return mixture_divergence(mean, log_variance, batch.y[: batch.n_individual], samples)
 
 
 def _as_ratings_dataset(part: Any) -> Any:

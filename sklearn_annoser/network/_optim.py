@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -177,6 +178,37 @@ class LazySGD(torch.optim.SGD):
             self._flush(param, state)
             state["rule"] = rule
         return state
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+    """Scale all gradients by one factor so that their common norm is at most `max_norm`, and return what it was.
+
+    As :func:`torch.nn.utils.clip_grad_norm_`, but of sparse gradients too: their rows are all that is looked at.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+        Parameters, with or without a gradient.
+    max_norm : float
+        The largest norm.
+
+    Returns
+    -------
+    Tensor
+        The norm before.
+    """
+    values = []
+    for param in parameters:
+        if param.grad is not None:
+            if param.grad.is_sparse:
+                param.grad = param.grad.coalesce()  # a row that is there twice counts by its sum
+            values.append(param.grad.values() if param.grad.is_sparse else param.grad)
+    norm = torch.stack([torch.linalg.vector_norm(each) for each in values]).norm()
+    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+    for each in values:
+        each.mul_(factor)
+    return norm
 
 
 class IdleSteps:

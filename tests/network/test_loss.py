@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_annoser.network import CCCLoss
+from sklearn_annoser.network import CCCLoss, mixture_divergence
 from tests.oracles_network import plain_loss
 
 
@@ -59,3 +59,95 @@ def test_a_single_rating_has_no_gradient():
 
 def test_repr_shows_eps():
     assert repr(CCCLoss(eps=0.5)) == "CCCLoss(eps=0.5)"
+
+
+# ---------------------------------------------------------------------- variances
+
+
+def plain_divergence(mean, log_variance, true, samples):
+    """Divergence of each sample and output, rating by rating: moments of the mixture, then the printed formula."""
+    divergences = np.zeros((max(samples) + 1, true.shape[1]))
+    for sample in range(max(samples) + 1):
+        mine = [k for k, each in enumerate(samples) if each == sample]
+        for output in range(true.shape[1]):
+            first = second = rated = squared = 0.0
+            for k in mine:
+                first += mean[k, output] / len(mine)
+                second += (np.exp(log_variance[k, output]) + mean[k, output] ** 2) / len(mine)
+                rated += true[k, output] / len(mine)
+                squared += true[k, output] ** 2 / len(mine)
+            s2, t2 = max(second - first**2, 1e-4), max(squared - rated**2, 1e-4)
+            # The divergence of N(rated, t2) from N(first, s2).
+            kl = np.log(np.sqrt(s2) / np.sqrt(t2)) + (t2 + (rated - first) ** 2) / (2 * s2) - 1 / 2
+            divergences[sample, output] = min(max(kl, 0), 5)
+    return divergences
+
+
+def rated_case(n_samples=30, n_outputs=2, seed=0):
+    """Predictions and ratings of samples that have one to six raters each, in float64."""
+    rng = np.random.RandomState(seed)
+    samples = np.repeat(np.arange(n_samples), rng.randint(1, 7, size=n_samples))
+    shape = (len(samples), n_outputs)
+    return rng.uniform(-1, 1, size=shape), rng.normal(-2, 1.5, size=shape), rng.uniform(-1, 1, size=shape), samples
+
+
+def divergence(*arrays):
+    return mixture_divergence(*(torch.as_tensor(each) for each in arrays))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+def test_the_divergence_is_the_printed_one_of_the_mixtures_moments(n_outputs):
+    case = rated_case(n_outputs=n_outputs)
+    found = divergence(*case).numpy()
+    assert 0.2 < np.mean((found > 0) & (found < 5)) < 1  # some are clamped
+    np.testing.assert_allclose(found, plain_divergence(*case), atol=1e-10)
+
+
+def test_the_divergence_of_equal_moments_is_zero_whatever_the_raters_share_of_it():
+    true, samples = torch.tensor([[-0.5], [0.5]]), torch.tensor([0, 0])  # variance 1/4
+    for mean in (0.0, 0.3, 0.5):  # two raters at -mean and mean: 1/4 - mean^2 is left for each one's own variance
+        own = torch.full((2, 1), 0.25 - mean**2).clamp_min(1e-30).log()
+        assert divergence(true * 2 * mean, own, true, samples).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_divergence_of_known_gaussians():
+    true, samples = torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.tensor([0, 0])  # N(0, 1)
+    for mean, variance in ((0.0, 4.0), (1.0, 1.0), (-0.5, 2.0)):
+        pred, log_variance = torch.full_like(true, mean), torch.full_like(true, variance).log()
+        # KL(N(0, 1) || N(m, v)) = (log v + (1 + m^2) / v - 1) / 2
+        expected = (np.log(variance) + (1 + mean**2) / variance - 1) / 2
+        assert divergence(pred, log_variance, true, samples).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_single_rating_counts_by_its_likelihood():
+    true, samples = torch.tensor([[0.2]], dtype=torch.float64), torch.tensor([0])
+    means = [torch.full_like(true, mean) for mean in (0.2, 0.5, 0.9)]
+    loss = [divergence(mean, torch.full_like(true, 0.3).log(), true, samples).item() for mean in means]
+    likelihood = [torch.distributions.Normal(mean, 0.3**0.5).log_prob(true).item() for mean in means]
+    np.testing.assert_allclose(np.diff(loss), -np.diff(likelihood), atol=1e-12)
+
+
+def test_the_divergence_stays_between_zero_and_five():
+    true, samples = torch.tensor([[0.9], [1.0]]), torch.tensor([0, 0])
+    mean = torch.full_like(true, -1.0, requires_grad=True)
+    far = mixture_divergence(mean, torch.full_like(true, -20.0), true, samples)
+    far.sum().backward()
+    assert far.item() == 5
+    assert torch.equal(mean.grad, torch.zeros(2, 1))
+    found = divergence(*rated_case(n_samples=500))
+    assert found.min() >= 0
+    assert found.max() == 5
+
+
+def test_the_order_of_ratings_and_of_samples_changes_nothing():
+    *values, samples = (torch.as_tensor(each) for each in rated_case())
+    order = torch.from_numpy(np.random.RandomState(1).permutation(len(samples)))
+    expected = mixture_divergence(*values, samples)
+    torch.testing.assert_close(mixture_divergence(*(each[order] for each in values), samples[order]), expected)
+    torch.testing.assert_close(mixture_divergence(*values, 29 - samples), expected.flip(0))
+
+
+def test_the_gradient_of_the_divergence_is_that_of_finite_differences():
+    mean, log_variance, true, samples = (torch.as_tensor(each) for each in rated_case(n_samples=8))
+    mean, log_variance = (true + mean / 4).requires_grad_(), log_variance.clamp_min(-2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda m, v: mixture_divergence(m, v, true, samples), (mean, log_variance))

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sklearn_annoser import Ratings
-from sklearn_annoser.network import CCCLoss, MultiHeadModule, RatingsDataset
+from sklearn_annoser.network import CCCLoss, MultiHeadModule, RatingsDataset, mixture_divergence
 from sklearn_annoser.network._module import FeatureDropout, StackedLinear
 from tests.oracles_network import plain_hidden, plain_predictions
 
@@ -21,10 +21,10 @@ def batch_of(X, ratings, **kwargs):
     return dataset.__getitems__(np.arange(len(dataset)))[0]
 
 
-def make_case(n_outputs=2, n_tower_layers=2):
+def make_case(n_outputs=2, n_tower_layers=2, **kwargs):
     torch.manual_seed(0)
     X = np.random.RandomState(0).normal(size=(12, 5)).astype(np.float32)
-    module = MultiHeadModule(5, 4, n_outputs, n_hidden=6, n_tower_layers=n_tower_layers)
+    module = MultiHeadModule(5, 4, n_outputs, n_hidden=6, n_tower_layers=n_tower_layers, **kwargs)
     return module.eval(), X, make_ratings(12, 4, n_outputs)
 
 
@@ -182,3 +182,66 @@ def test_new_heads_start_as_the_mean_of_all_annotators(keep_last):
 
 def test_repr_shows_the_shape_of_a_tower():
     assert "StackedLinear(n_outputs=2, n_in=6, n_out=6)" in repr(make_case()[0])
+
+
+# ---------------------------------------------------------------------- variance heads
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_log_variances_are_the_columns_after_the_predictions(n_outputs):
+    module, X, ratings = make_case(n_outputs, variance_heads=True)
+    module.double()
+    batch = batch_of(X, ratings)
+    object.__setattr__(batch, "X", batch.X.double())
+    mean, log_variance = module(batch).detach().numpy().reshape(-1, 2, n_outputs).transpose(1, 0, 2)
+    hidden = [plain_hidden(module, x) for x in X]
+    for values, heads in ((mean, module.stacked_heads()), (log_variance, module.stacked_variance_heads())):
+        expected = [
+            [head[k, :-1] @ hidden[row][k] + head[k, -1] for k in range(n_outputs)]
+            for row, head in zip(ratings.rows, heads.numpy()[ratings.codes], strict=True)
+        ]
+        np.testing.assert_allclose(values, expected, atol=1e-10)
+
+
+def test_a_rating_knows_its_sample():
+    _, X, ratings = make_case()
+    batch = batch_of(X[3:], ratings[3:])
+    rated = np.flatnonzero(np.diff(ratings[3:].indptr))
+    assert rated[batch.samples].tolist() == ratings[3:].rows.tolist()
+
+
+def test_every_parameter_gets_a_gradient_of_both_losses():
+    module, X, ratings = make_case(variance_heads=True)
+    batch = batch_of(X, ratings)
+    predicted = module.train()(batch)
+    divergence = mixture_divergence(predicted[:, :2], predicted[:, 2:], batch.y, batch.samples)
+    (CCCLoss()(predicted[:, :2], batch.y) + divergence.mean()).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad.to_dense().abs().sum() > 0, name
+    assert (module.heads.grad.to_dense()[:, 6::7] != 0).any(0).all()  # each bias: means, then log-variances
+
+
+def test_variances_start_as_they_are_told_for_every_annotator_and_sample():
+    module, X, ratings = make_case(variance_heads=True)
+    before = module.stacked_heads().clone()
+    module.start_variances(torch.tensor([0.5, 0.1]))
+    log_variance = module(batch_of(X, ratings))[:, 2:].detach()
+    torch.testing.assert_close(log_variance.exp(), torch.tensor([0.5, 0.1]).expand_as(log_variance))
+    assert torch.equal(module.stacked_heads(), before)
+
+
+def test_start_from_leaves_the_variances():
+    module, other = make_case(variance_heads=True)[0], MultiHeadModule(5, 1, 2, n_hidden=6)
+    before = module.stacked_variance_heads().clone()
+    module.start_from(other)
+    assert torch.equal(module.stacked_heads(), other.stacked_heads().expand(4, -1, -1))
+    assert torch.equal(module.stacked_variance_heads(), before)
+
+
+def test_new_variance_heads_start_as_the_mean_of_all_annotators():
+    module = make_case(variance_heads=True)[0]
+    before = module.stacked_variance_heads().clone()
+    module.add_heads(2, keep_last=True)
+    after = module.stacked_variance_heads()
+    assert torch.equal(after[[0, 1, 2, 5]], before)
+    torch.testing.assert_close(after[3:5], before[:3].mean(0).expand(2, -1, -1))

@@ -1,3 +1,4 @@
+import copy
 import io
 import pickle
 
@@ -5,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_annoser.network import LazySGD
+from sklearn_annoser import Ratings
+from sklearn_annoser.network import (
+    CCCLoss,
+    LazySGD,
+    MultiHeadModule,
+    RatingsDataset,
+    clip_gradients,
+    mixture_divergence,
+)
 from sklearn_annoser.network._optim import IdleSteps, idle_steps
 
 N_ROWS, N_COLUMNS, N_STEPS = 40, 3, 320
@@ -309,3 +318,61 @@ def test_the_table_is_as_long_as_the_steps_between_two_flushes():
         pair.run(10)
         pair.check()
     assert len(idle_steps(0.01234, 0.9, 0.0).table) <= 16
+
+
+# ---------------------------------------------------------------------- clipping
+
+
+def gradients(rows, sparse, scale=1.0):
+    """A table of which some rows are read, and a matrix, with their gradients."""
+    torch.manual_seed(0)
+    table, matrix, idle = (torch.nn.Parameter(torch.randn(6, 3, dtype=torch.float64)) for _ in range(3))
+    read = torch.nn.functional.embedding(torch.tensor(rows), table, sparse=sparse)
+    (scale * (read @ matrix.T).square().sum()).backward()
+    return table, matrix, idle
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("rows", [[1, 4], [4, 1, 4, 4]])
+def test_clipping_equals_that_of_torch_on_dense_gradients(rows, scale):
+    lazy, dense = (gradients(rows, sparse, scale) for sparse in (True, False))
+    norm, expected = clip_gradients(lazy, 1.0), torch.nn.utils.clip_grad_norm_(dense, 1.0)
+    assert norm.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert (norm > 1) == (scale >= 1)
+    for one, other in zip(lazy[:2], dense[:2], strict=True):
+        torch.testing.assert_close(one.grad.to_dense(), other.grad, rtol=1e-12, atol=1e-12)
+    assert lazy[0].grad.is_sparse
+    assert lazy[2].grad is None
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.02])
+def test_training_with_variances_and_clipping_is_that_of_dense_heads(weight_decay):
+    rng = np.random.RandomState(0)
+    values = rng.uniform(-1, 1, size=(200, N_ROWS, 2))
+    values[rng.uniform(size=(200, N_ROWS)) > 0.08] = np.nan
+    dataset = RatingsDataset(rng.normal(size=(200, 5)), Ratings.from_dense(values))
+    torch.manual_seed(0)
+    module = MultiHeadModule(5, N_ROWS, 2, n_hidden=8, dropout=0.0, variance_heads=True).double()
+    twin = copy.deepcopy(module)
+    twin.sparse_heads = False
+    rule = {"lr": 0.05, "momentum": 0.9, "weight_decay": weight_decay}
+    lazy, dense = LazySGD(module.parameters(), **rule), torch.optim.SGD(twin.parameters(), **rule)
+    norms = []
+    for _ in range(100):
+        batch = dataset.__getitems__(rng.choice(len(dataset), size=6, replace=False))[0]
+        for name in ("X", "y"):
+            object.__setattr__(batch, name, getattr(batch, name).double())
+        lazy.catch_up(module.heads, batch.heads)
+        for each, optimizer in ((module, lazy), (twin, dense)):
+            optimizer.zero_grad()
+            predicted = each(batch)
+            divergence = mixture_divergence(predicted[:, :2], predicted[:, 2:], batch.y, batch.samples)
+            (CCCLoss()(predicted[:, :2], batch.y) + divergence.mean()).backward()
+        norms.append(clip_gradients(module.parameters(), 0.5).item())
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), 0.5)
+        lazy.step()
+        dense.step()
+    lazy.flush()
+    assert 0.1 < np.mean(np.array(norms) > 0.5) < 0.9  # some steps are clipped, some are not
+    for one, other in zip(module.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
