@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["StrategyDisplay"]
+__all__ = ["AnnotatorMapDisplay", "EnrollmentDisplay", "StrategyDisplay"]
 
 BLUE, GREY = "#0072B2", "#767676"  # Okabe and Ito's blue, and a grey with enough contrast on white
+# Okabe and Ito's colours without yellow, which is hard to see on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
+LONGEST_LABEL = 18
 
 
 class StrategyDisplay:
@@ -65,9 +69,7 @@ class StrategyDisplay:
         -------
         StrategyDisplay
         """
-        missing = [name for name in ("strategy", "output", "annotator", "ccc") if name not in results]
-        if missing:
-            raise ValueError(f"results must have columns {missing}; the columns are {results.columns.tolist()}.")
+        _check_columns(results, ("strategy", "output", "annotator", "ccc"))
         means = results.groupby(["strategy", "output", "annotator"], sort=False)["ccc"].mean().reset_index()
         return cls(means).plot(title=title)
 
@@ -117,3 +119,240 @@ class StrategyDisplay:
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
+
+
+class EnrollmentDisplay:
+    """CCC by number of enrollment ratings: a line for each strategy, with a band of one standard error over runs.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Columns `strategy`, `output`, `n_enrollment`, `mean` and `sem` (standard error) over runs.
+
+    Attributes
+    ----------
+    axes_ : array of Axes, shape (n_outputs,)
+        One panel for each output.
+    figure_ : Figure
+        The figure.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_annoser.displays import EnrollmentDisplay
+    >>> columns = ["strategy", "output", "n_enrollment", "annotator", "seed", "ccc"]
+    >>> rows = [("mapped", "valence", n, "ann", seed, n / 40) for n in (5, 20) for seed in (0, 1)]
+    >>> display = EnrollmentDisplay.from_results(pd.DataFrame(rows, columns=columns))
+    >>> display.scores["mean"].tolist()
+    [0.125, 0.5]
+    """
+
+    axes_: np.ndarray
+    figure_: Figure
+
+    def __init__(self, scores: pd.DataFrame) -> None:
+        self.scores = scores
+
+    @classmethod
+    def from_results(
+        cls, results: pd.DataFrame, *, strategies: Any = None, level: str = "individual", title: str | None = None
+    ) -> EnrollmentDisplay:
+        """Draw results of several enrollment sizes.
+
+        Parameters
+        ----------
+        results : DataFrame
+            As of :func:`~sklearn_annoser.evaluation.compare_folds` or
+            :func:`~sklearn_annoser.evaluation.compare_strategies`.
+        strategies : sequence of str, default=None
+            Which, in this order. None: all.
+        level : str, default="individual"
+            Which level, where there are several.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        EnrollmentDisplay
+        """
+        _check_columns(results, ("strategy", "output", "n_enrollment", "annotator", "ccc"))
+        some = results[results["level"] == level] if "level" in results else results
+        if strategies is not None:
+            some = some[some["strategy"].isin(list(strategies))]
+        if not len(some):
+            raise ValueError(f"results have no row of level {level!r} and the strategies {strategies!r}.")
+        keys = ["strategy", "output", "n_enrollment"]
+        runs = [column for column in ("seed", "fold", "draw") if column in some]
+        each = some.groupby([*keys, *runs], sort=False)["ccc"].mean()
+        scores = each.groupby(keys, sort=False).agg(["mean", "sem"]).reset_index()
+        if strategies is not None:
+            scores = pd.concat([scores[scores["strategy"] == name] for name in strategies], ignore_index=True)
+        return cls(scores).plot(title=title)
+
+    def plot(self, *, axes: Any = None, title: str | None = None) -> EnrollmentDisplay:
+        """Draw one panel for each output.
+
+        Parameters
+        ----------
+        axes : array of Axes, shape (n_outputs,), default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        EnrollmentDisplay
+        """
+        outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
+        sizes = sorted(self.scores["n_enrollment"].unique(), key=lambda size: (size == "all", size))
+        if axes is None:
+            size = (2.6 + 3.6 * len(outputs), 3.4 + 0.1 * max(len(strategies) - 8, 0))
+            _, axes = import_matplotlib().subplots(1, len(outputs), figsize=size, sharey=True, layout="constrained")
+        self.axes_ = np.atleast_1d(axes)
+        self.figure_ = self.axes_[0].figure
+        for ax, output in zip(self.axes_, outputs, strict=True):
+            for number, strategy in enumerate(strategies):
+                own = self.scores[(self.scores["output"] == output) & (self.scores["strategy"] == strategy)]
+                own = own.set_index("n_enrollment").reindex(sizes)
+                self._plot_line(ax, own, strategy, number)
+            ax.set_xticks(np.arange(len(sizes)), [str(size) for size in sizes])
+            ax.set(title=output, xlabel="enrollment ratings")
+            ax.grid(axis="y", color="0.9")
+            ax.set_axisbelow(True)
+            ax.spines[["top", "right"]].set_visible(False)
+        self.axes_[0].set_ylabel("CCC, mean over runs \u00b1 standard error")
+        handles, labels = self.axes_[0].get_legend_handles_labels()
+        self.figure_.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
+        if title is not None:
+            self.figure_.suptitle(title)
+        return self
+
+    @staticmethod
+    def _plot_line(ax: Axes, own: pd.DataFrame, strategy: str, number: int) -> None:
+        """Draw one strategy: a line with markers, and its band."""
+        colour = COLOURS[number % len(COLOURS)]
+        style = ("-", "--", ":")[number // len(COLOURS) % 3]
+        x = np.arange(len(own))
+        marker = MARKERS[number % len(MARKERS)]
+        ax.plot(x, own["mean"], style, color=colour, marker=marker, markersize=4, linewidth=1.5, label=strategy)
+        spread = own["sem"].fillna(0)
+        ax.fill_between(x, own["mean"] - spread, own["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
+
+
+class AnnotatorMapDisplay:
+    """Who is mapped to whom: for each target annotator how often each source annotator was chosen.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        Share of the runs, a row for each target annotator, a column for each source annotator.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The panel.
+    figure_ : Figure
+        The figure.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_annoser.displays import AnnotatorMapDisplay
+    >>> rows = [("mapped", "ann", "s1", 0), ("mapped", "ann", "s1", 1), ("mapped", "ann", "s2", 2)]
+    >>> results = pd.DataFrame(rows, columns=["strategy", "annotator", "source", "seed"]).assign(output="valence")
+    >>> AnnotatorMapDisplay.from_results(results).shares.round(2).loc["ann"].tolist()
+    [0.67, 0.33]
+    """
+
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(self, shares: pd.DataFrame) -> None:
+        self.shares = shares
+
+    @classmethod
+    def from_results(
+        cls,
+        results: pd.DataFrame,
+        *,
+        strategy: str = "mapped",
+        max_sources: int = 15,
+        max_targets: int = 30,
+        title: str | None = None,
+    ) -> AnnotatorMapDisplay:
+        """Draw the mapping of results.
+
+        Parameters
+        ----------
+        results : DataFrame
+            As of :func:`~sklearn_annoser.evaluation.compare_folds` or
+            :func:`~sklearn_annoser.evaluation.compare_strategies`.
+        strategy : str, default="mapped"
+            A strategy with a single source annotator.
+        max_sources : int, default=15
+            Source annotators with a column of their own; the rarer ones share the last, "others".
+        max_targets : int, default=30
+            Target annotators shown: those with the most runs.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        AnnotatorMapDisplay
+        """
+        _check_columns(results, ("strategy", "annotator", "source", "output"))
+        mapped = results[(results["strategy"] == strategy) & (results["output"] == results["output"].iloc[0])]
+        mapped = mapped.dropna(subset="source")
+        if not len(mapped):
+            raise ValueError(f"strategy {strategy!r} has no single source annotator in any run.")
+        counts = pd.crosstab(mapped["annotator"], mapped["source"])
+        counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index[:max_targets]]
+        counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
+        shares = counts.div(counts.sum(axis=1), axis=0)
+        if shares.shape[1] > max_sources:
+            rare = shares.iloc[:, max_sources:].sum(axis=1)
+            shares = shares.iloc[:, :max_sources].assign(others=rare)
+        return cls(shares).plot(title=title)
+
+    def plot(self, *, ax: Any = None, title: str | None = None) -> AnnotatorMapDisplay:
+        """Draw the table as colours.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        AnnotatorMapDisplay
+        """
+        n_targets, n_sources = self.shares.shape
+        if ax is None:
+            size = (3.2 + 0.34 * n_sources, 2.2 + 0.24 * n_targets)
+            _, ax = import_matplotlib().subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        image = ax.imshow(self.shares.to_numpy(), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+        rotation = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        ax.set_xticks(np.arange(n_sources), [_short(label) for label in self.shares.columns], fontsize=8, **rotation)
+        ax.set_yticks(np.arange(n_targets), [_short(label) for label in self.shares.index], fontsize=8)
+        ax.set(xlabel="source annotator", ylabel="target annotator")
+        self.figure_.colorbar(image, ax=ax, label="share of runs", shrink=0.8)
+        if title is not None:
+            ax.set_title(title)
+        return self
+
+
+def _check_columns(results: pd.DataFrame, needed: tuple[str, ...]) -> None:
+    """Raise unless results have some columns."""
+    missing = [name for name in needed if name not in results]
+    if missing:
+        raise ValueError(f"results must have columns {missing}; the columns are {results.columns.tolist()}.")
+
+
+def _short(label: Any) -> str:
+    """Return a label that fits, its middle left out if it is long."""
+    text = str(label)
+    half = (LONGEST_LABEL - 1) // 2
+    return text if len(text) <= LONGEST_LABEL else f"{text[:half]}\u2026{text[-half:]}"

@@ -23,7 +23,7 @@ from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
 from sklearn_annoser._optional import import_transformers
-from sklearn_annoser.displays import StrategyDisplay
+from sklearn_annoser.displays import AnnotatorMapDisplay, EnrollmentDisplay, StrategyDisplay
 from sklearn_annoser.evaluation import FINE_TUNED, STRATEGIES, compare_folds, score_levels
 from sklearn_annoser.mapper import split_source
 
@@ -241,6 +241,7 @@ def write_report(results: pd.DataFrame, out: str | os.PathLike[str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
         parts += [f"<h2>{html.escape(name)}</h2>", _image(figure)]
+        figure.clear()
     page = f"<!doctype html><html><head><meta charset='utf-8'><title>Report</title>{STYLE}</head><body>"
     (out / "report.html").write_text(page + "\n".join(parts) + "</body></html>", encoding="utf-8")
     return out / "report.html"
@@ -385,7 +386,13 @@ def _figures(results: pd.DataFrame) -> dict[str, Any]:
             continue
         whole = some[some["n_enrollment"].astype(str) == "all"]
         own = whole[whole["level"] == "individual"]
-        figures[f"{target}: CCC with each annotator"] = StrategyDisplay.from_results(own, title=str(target)).figure_
+        name = str(target)
+        figures[f"{name}: CCC with each annotator"] = StrategyDisplay.from_results(own, title=name).figure_
+        sized = some[~some["strategy"].str.contains("fine-tuned")]
+        if sized["n_enrollment"].astype(str).nunique() > 1:
+            figures[f"{name}: CCC by enrollment ratings"] = EnrollmentDisplay.from_results(sized, title=name).figure_
+        if some.loc[some["strategy"] == "mapped", "source"].notna().any():
+            figures[f"{name}: who is mapped to whom"] = AnnotatorMapDisplay.from_results(own, title=name).figure_
     return figures
 
 

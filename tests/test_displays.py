@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_annoser.displays import StrategyDisplay
+from sklearn_annoser.displays import AnnotatorMapDisplay, EnrollmentDisplay, StrategyDisplay
 
 mpl.use("Agg")
 
@@ -79,3 +79,64 @@ def test_without_matplotlib_the_message_says_how_to_get_it(results, monkeypatch)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'sklearn-annoser\[plot\]'"):
         StrategyDisplay.from_results(results)
+
+
+# ---------------------------------------------------------------------- by enrollment, and who is mapped to whom
+
+
+@pytest.fixture
+def sized():
+    """Results of two strategies, three sizes and four runs."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (strategy, output, size, annotator, seed, f"source {rng.integers(30)}", rng.normal(0.5, 0.1))
+        for strategy in ("random", "mapped")
+        for output in ("activation", "valence")
+        for size in (20, "all", 5)
+        for annotator in ("ann", "bob", "a very long name of an annotator")
+        for seed in range(4)
+    ]
+    columns = ["strategy", "output", "n_enrollment", "annotator", "seed", "source", "ccc"]
+    return pd.DataFrame(rows, columns=columns).assign(level="individual")
+
+
+def test_lines_are_the_means_over_runs_in_the_order_of_the_sizes(sized):
+    more = sized.assign(level="consensus", ccc=0.0)
+    display = EnrollmentDisplay.from_results(pd.concat([sized, more]), title="a title")
+    assert len(display.axes_) == 2
+    means = sized[sized["output"] == "valence"].groupby(["strategy", "n_enrollment"])["ccc"].mean()
+    for line in display.axes_[1].get_lines():
+        expected = [means[line.get_label(), size] for size in (5, 20, "all")]
+        np.testing.assert_allclose(line.get_ydata(), expected)
+    assert [label.get_text() for label in display.axes_[1].get_xticklabels()] == ["5", "20", "all"]
+    assert [text.get_text() for text in display.figure_.legends[0].get_texts()] == ["random", "mapped"]
+    one = EnrollmentDisplay.from_results(sized, strategies=["mapped"])
+    assert len(one.axes_[0].get_lines()) == 1
+
+
+def test_one_run_and_one_size_can_be_drawn(sized):
+    display = EnrollmentDisplay.from_results(sized[(sized["seed"] == 0) & (sized["n_enrollment"] == 5)])
+    display.figure_.canvas.draw()
+
+
+def test_the_map_shows_shares_of_runs_and_folds_rare_sources_together(sized):
+    display = AnnotatorMapDisplay.from_results(sized, max_sources=4, title="a title")
+    assert display.shares.shape == (3, 5)
+    np.testing.assert_allclose(display.shares.sum(axis=1), 1)
+    np.testing.assert_allclose(display.ax_.get_images()[0].get_array(), display.shares)
+    mapped = sized[(sized["strategy"] == "mapped") & (sized["output"] == "activation")]
+    most = display.shares.columns[0]
+    expected = (mapped.loc[mapped["annotator"] == "bob", "source"] == most).mean()
+    assert display.shares.loc["bob", most] == pytest.approx(expected)
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert max(map(len, labels)) <= 18
+    assert AnnotatorMapDisplay.from_results(sized, max_targets=2).shares.shape[0] == 2
+
+
+def test_results_that_cannot_be_drawn(sized):
+    with pytest.raises(ValueError, match=r"results must have columns \['n_enrollment'\]"):
+        EnrollmentDisplay.from_results(sized.drop(columns="n_enrollment"))
+    with pytest.raises(ValueError, match="no row of level 'consensus'"):
+        EnrollmentDisplay.from_results(sized, level="consensus")
+    with pytest.raises(ValueError, match="strategy 'oracle' has no single source annotator"):
+        AnnotatorMapDisplay.from_results(sized, strategy="oracle")
