@@ -8,7 +8,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
-from sklearn_annoser._optional import import_transformers
+from sklearn_annoser._optional import import_matplotlib, import_transformers
 from sklearn_annoser.displays import AnnotatorMapDisplay, EnrollmentDisplay, StrategyDisplay
 from sklearn_annoser.evaluation import FINE_TUNED, STRATEGIES, compare_folds, score_levels
 from sklearn_annoser.mapper import split_source
@@ -236,12 +236,13 @@ def write_report(results: pd.DataFrame, out: str | os.PathLike[str]) -> Path:
         table.to_csv(out / f"ccc_{size}.csv")
     parts += ["<h2>CCC, all ratings of the training split enrolled: mean and standard deviation over runs</h2>"]
     parts += [summarize_levels(results).round(3).to_html()]
-    for name, figure in _figures(results).items():
+    plt = import_matplotlib()
+    for name, figure in _figures(results):
         path = out / "figures" / f"{_slug(name)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
         parts += [f"<h2>{html.escape(name)}</h2>", _image(figure)]
-        figure.clear()
+        plt.close(figure)  # pyplot keeps it otherwise
     page = f"<!doctype html><html><head><meta charset='utf-8'><title>Report</title>{STYLE}</head><body>"
     (out / "report.html").write_text(page + "\n".join(parts) + "</body></html>", encoding="utf-8")
     return out / "report.html"
@@ -378,22 +379,19 @@ def _summary(results: pd.DataFrame) -> str:
     return f"{results['seed'].nunique()} seeds, {results['fold'].nunique()} folds; {targets}."
 
 
-def _figures(results: pd.DataFrame) -> dict[str, Any]:
-    """Return the pictures by name."""
-    figures = {}
+def _figures(results: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    """Yield the pictures, one after the other."""
     for target, some in results.groupby("target", sort=False):
         if some["strategy"].str.endswith("in domain").any():
             continue
-        whole = some[some["n_enrollment"].astype(str) == "all"]
-        own = whole[whole["level"] == "individual"]
         name = str(target)
-        figures[f"{name}: CCC with each annotator"] = StrategyDisplay.from_results(own, title=name).figure_
+        own = some[(some["level"] == "individual") & (some["n_enrollment"].astype(str) == "all")]
+        yield f"{name}: CCC with each annotator", StrategyDisplay.from_results(own, title=name).figure_
         sized = some[~some["strategy"].str.contains("fine-tuned")]
         if sized["n_enrollment"].astype(str).nunique() > 1:
-            figures[f"{name}: CCC by enrollment ratings"] = EnrollmentDisplay.from_results(sized, title=name).figure_
-        if some.loc[some["strategy"] == "mapped", "source"].notna().any():
-            figures[f"{name}: who is mapped to whom"] = AnnotatorMapDisplay.from_results(own, title=name).figure_
-    return figures
+            yield f"{name}: CCC by enrollment ratings", EnrollmentDisplay.from_results(sized, title=name).figure_
+        if own.loc[own["strategy"] == "mapped", "source"].notna().any():
+            yield f"{name}: who is mapped to whom", AnnotatorMapDisplay.from_results(own, title=name).figure_
 
 
 def _image(figure: Any) -> str:
