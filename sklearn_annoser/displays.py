@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser._optional import import_matplotlib
+from sklearn_annoser._validation import as_columns, check_finite_values
+from sklearn_annoser.metrics import ccc_score
+from sklearn_annoser.ratings import Ratings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["AnnotatorMapDisplay", "EnrollmentDisplay", "StrategyDisplay"]
+__all__ = ["AnnotatorDisplay", "AnnotatorMapDisplay", "DistributionDisplay", "EnrollmentDisplay", "StrategyDisplay"]
 
 BLUE, GREY = "#0072B2", "#767676"  # Okabe and Ito's blue, and a grey with enough contrast on white
 # Okabe and Ito's colours without yellow, which is hard to see on white.
@@ -339,6 +342,224 @@ class AnnotatorMapDisplay:
         ax.set_yticks(np.arange(n_targets), [_short(label) for label in self.shares.index], fontsize=8)
         ax.set(xlabel="source annotator", ylabel="target annotator")
         self.figure_.colorbar(image, ax=ax, label="share of runs", shrink=0.8)
+        if title is not None:
+            ax.set_title(title)
+        return self
+
+
+class AnnotatorDisplay:
+    """Predictions against the ratings of one annotator, a panel for each output.
+
+    Parameters
+    ----------
+    y_true, y_pred : array, shape (n_samples, n_outputs)
+        Ratings and predictions.
+    outputs : sequence of str
+        Names of the outputs.
+
+    Attributes
+    ----------
+    axes_ : array of Axes, shape (n_outputs,)
+        One panel for each output.
+    figure_ : Figure
+        The figure.
+
+    Examples
+    --------
+    >>> from sklearn_annoser.displays import AnnotatorDisplay
+    >>> display = AnnotatorDisplay.from_predictions([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0], outputs=["valence"])
+    >>> display.axes_[0].get_title()
+    'valence, CCC 1.00'
+    """
+
+    axes_: np.ndarray
+    figure_: Figure
+
+    def __init__(self, y_true: np.ndarray, y_pred: np.ndarray, outputs: Any) -> None:
+        self.y_true, self.y_pred, self.outputs = y_true, y_pred, list(outputs)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, ratings: Ratings, annotator: Any, *, title: str | None = None
+    ) -> AnnotatorDisplay:
+        """Draw what an estimator predicts for an annotator that it knows.
+
+        Parameters
+        ----------
+        estimator : fitted AnnotatorMappedRegressor or AnnotatorMapper
+            Who predicts.
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        ratings : Ratings
+            Ratings of the samples.
+        annotator : label
+            Whose.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        AnnotatorDisplay
+        """
+        own = ratings.keep_annotators([annotator])
+        predicted = estimator.predict_ratings(X, own)
+        return cls.from_predictions(own.values, predicted.values, outputs=own.outputs, title=title)
+
+    @classmethod
+    def from_predictions(
+        cls, y_true: Any, y_pred: Any, *, outputs: Any = None, title: str | None = None
+    ) -> AnnotatorDisplay:
+        """Draw ratings and predictions.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            Ratings and predictions.
+        outputs : sequence of str, default=None
+            Names of the outputs.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        AnnotatorDisplay
+        """
+        true, pred = (as_columns(check_finite_values(name, y)) for name, y in (("y_true", y_true), ("y_pred", y_pred)))
+        if true.shape != pred.shape:
+            raise ValueError(f"y_true and y_pred must have one shape, got {true.shape} and {pred.shape}.")
+        names = [f"output {k}" for k in range(true.shape[1])] if outputs is None else list(outputs)
+        if len(names) != true.shape[1]:
+            raise ValueError(f"outputs must name the {true.shape[1]} outputs, got {names}.")
+        return cls(true, pred, names).plot(title=title)
+
+    def plot(self, *, axes: Any = None, title: str | None = None) -> AnnotatorDisplay:
+        """Draw one panel for each output.
+
+        Parameters
+        ----------
+        axes : array of Axes, shape (n_outputs,), default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        AnnotatorDisplay
+        """
+        if axes is None:
+            size = (0.4 + 3.3 * len(self.outputs), 3.7)
+            _, axes = import_matplotlib().subplots(1, len(self.outputs), figsize=size, layout="constrained")
+        self.axes_ = np.atleast_1d(axes)
+        self.figure_ = self.axes_[0].figure
+        for ax, name, true, pred in zip(self.axes_, self.outputs, self.y_true.T, self.y_pred.T, strict=True):
+            ax.plot(true, pred, "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
+            low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
+            ax.plot([low, high], [low, high], color=GREY, linewidth=1)
+            ccc = ccc_score(true, pred) if len(true) > 1 else np.nan
+            ax.set(title=f"{name}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction")
+            ax.set_aspect("equal", adjustable="datalim")
+            ax.spines[["top", "right"]].set_visible(False)
+        if title is not None:
+            self.figure_.suptitle(title)
+        return self
+
+
+class DistributionDisplay:
+    """How the ratings of one sample are distributed over a grid, and the ratings that there are.
+
+    Parameters
+    ----------
+    mass : array, shape (n_cells,) or (n_cells, n_cells)
+        Mass in each cell.
+    edges : array, shape (n_cells + 1,) or (2, n_cells + 1)
+        Edges of the cells.
+    ratings : array, shape (n_ratings,) or (n_ratings, 2), default=None
+        Ratings of the sample.
+    outputs : sequence of str, default=("rating",)
+        Names of the one or two outputs.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The panel.
+    figure_ : Figure
+        The figure.
+
+    Examples
+    --------
+    >>> from sklearn_annoser.displays import DistributionDisplay
+    >>> display = DistributionDisplay.from_grid([0.25, 0.75], [-1, 0, 1], outputs=["valence"])
+    >>> display.ax_.get_xlabel()
+    'valence'
+    """
+
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(self, mass: np.ndarray, edges: np.ndarray, ratings: Any = None, outputs: Any = ("rating",)) -> None:
+        self.mass, self.edges, self.ratings, self.outputs = mass, edges, ratings, list(outputs)
+
+    @classmethod
+    def from_grid(
+        cls, mass: Any, edges: Any, *, ratings: Any = None, outputs: Any = None, title: str | None = None
+    ) -> DistributionDisplay:
+        """Draw a row of what :meth:`AnnotatorMappedRegressor.predict_distribution` returned.
+
+        Parameters
+        ----------
+        mass : array-like, shape (n_cells,) or (n_cells, n_cells)
+            Mass in each cell, for one output or two.
+        edges : array-like, shape (n_cells + 1,) or (2, n_cells + 1)
+            Edges of the cells.
+        ratings : array-like, shape (n_ratings,) or (n_ratings, 2), default=None
+            Ratings of the sample, drawn as dots.
+        outputs : sequence of str, default=None
+            Names of the one or two outputs.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        DistributionDisplay
+        """
+        mass, edges = check_finite_values("mass", mass), check_finite_values("edges", edges)
+        cells = tuple(np.atleast_2d(edges).shape[1] - 1 for _ in range(mass.ndim))
+        if mass.shape != cells or len(np.atleast_2d(edges)) != mass.ndim:
+            raise ValueError(f"mass of shape {mass.shape} and edges of shape {edges.shape} do not fit.")
+        names = ["rating"] if mass.ndim == 1 else ["first output", "second output"]
+        dots = None if ratings is None else as_columns(check_finite_values("ratings", ratings))
+        return cls(mass, edges, dots, names if outputs is None else outputs).plot(title=title)
+
+    def plot(self, *, ax: Any = None, title: str | None = None) -> DistributionDisplay:
+        """Draw bars for one output, colours for two.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        DistributionDisplay
+        """
+        if ax is None:
+            _, ax = import_matplotlib().subplots(figsize=(4.6, 3.8), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        if self.mass.ndim == 1:
+            ax.bar(self.edges[:-1], self.mass, np.diff(self.edges), align="edge", color=BLUE, edgecolor="white")
+            ax.set(xlabel=self.outputs[0], ylabel="share of the ratings")
+            if self.ratings is not None:
+                height = np.full(len(self.ratings), 0.02 * self.mass.max())
+                ax.plot(self.ratings[:, 0], height, "o", color="#D55E00", markersize=7, label="ratings", clip_on=False)
+        else:
+            image = ax.pcolormesh(self.edges[0], self.edges[1], self.mass.T, cmap="cividis", vmin=0)
+            self.figure_.colorbar(image, ax=ax, label="share of the ratings")
+            ax.set(xlabel=self.outputs[0], ylabel=self.outputs[1])
+            if self.ratings is not None:
+                dots = {"markersize": 8, "markeredgecolor": "white", "label": "ratings", "clip_on": False}
+                ax.plot(self.ratings[:, 0], self.ratings[:, 1], "o", color="#D55E00", **dots)
         if title is not None:
             ax.set_title(title)
         return self

@@ -5,7 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_annoser.displays import AnnotatorMapDisplay, EnrollmentDisplay, StrategyDisplay
+from sklearn_annoser import AnnotatorMappedRegressor
+from sklearn_annoser.datasets import make_corpora
+from sklearn_annoser.displays import (
+    AnnotatorDisplay,
+    AnnotatorMapDisplay,
+    DistributionDisplay,
+    EnrollmentDisplay,
+    StrategyDisplay,
+)
+from sklearn_annoser.metrics import ccc_score
 
 mpl.use("Agg")
 
@@ -140,3 +149,55 @@ def test_results_that_cannot_be_drawn(sized):
         EnrollmentDisplay.from_results(sized, level="consensus")
     with pytest.raises(ValueError, match="strategy 'oracle' has no single source annotator"):
         AnnotatorMapDisplay.from_results(sized, strategy="oracle")
+
+
+# ---------------------------------------------------------------------- one annotator, one sample
+
+
+@pytest.fixture(scope="module")
+def model():
+    source, _ = make_corpora(n_samples=200, n_annotators=8, random_state=0)
+    settings = {"n_hidden": 8, "lr": 0.02, "max_epochs": 2, "random_state": 0}
+    return AnnotatorMappedRegressor(**settings).fit(source.X, source.ratings), source
+
+
+def test_the_dots_are_ratings_and_predictions_of_one_annotator(model):
+    estimator, source = model
+    label = source.ratings.annotators[3]
+    display = AnnotatorDisplay.from_estimator(estimator, source.X, source.ratings, label, title="a title")
+    rows, values = source.ratings.of(label)
+    predicted = estimator.predict(source.X[rows], annotator=label)
+    for output, ax in enumerate(display.axes_):
+        dots = ax.get_lines()[0]
+        np.testing.assert_allclose(dots.get_xdata(), values[:, output])
+        np.testing.assert_allclose(dots.get_ydata(), predicted[:, output], atol=1e-5)
+        assert (
+            ax.get_title()
+            == f"{source.ratings.outputs[output]}, CCC {ccc_score(values[:, output], predicted[:, output]):.2f}"
+        )
+    AnnotatorDisplay.from_predictions([1.0], [2.0]).figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("outputs", [["valence"], ["activation", "valence"]])
+def test_a_distribution_is_drawn_as_bars_or_colours_with_the_ratings(model, outputs):
+    estimator, source = model
+    mass, edges = estimator.predict_distribution(source.X[:3], outputs=outputs, n_cells=5)
+    ratings = source.ratings[[0]].values[:, : len(outputs)]
+    display = DistributionDisplay.from_grid(mass[0], edges, ratings=ratings, outputs=outputs, title="a title")
+    drawn = (
+        [bar.get_height() for bar in display.ax_.patches]
+        if len(outputs) == 1
+        else display.ax_.collections[0].get_array()
+    )
+    np.testing.assert_allclose(np.ravel(drawn), mass[0].T.ravel())
+    np.testing.assert_allclose(display.ax_.get_lines()[0].get_xdata(), ratings[:, 0])
+    display.figure_.canvas.draw()
+
+
+def test_what_does_not_fit_is_not_drawn():
+    with pytest.raises(ValueError, match=r"must have one shape, got \(2, 1\) and \(3, 1\)"):
+        AnnotatorDisplay.from_predictions([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="outputs must name the 1 outputs"):
+        AnnotatorDisplay.from_predictions([1.0, 2.0], [1.0, 2.0], outputs=["a", "b"])
+    with pytest.raises(ValueError, match=r"mass of shape \(3,\) and edges of shape \(3,\) do not fit"):
+        DistributionDisplay.from_grid([0.2, 0.3, 0.5], [0, 1, 2])
