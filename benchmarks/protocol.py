@@ -1,7 +1,7 @@
 """Run the paper's protocol on open corpora: politeness across sites, and speech across age groups.
 
     python benchmarks/protocol.py politeness [--seeds 5] [--out protocol]
-    python benchmarks/protocol.py speech [--seeds 3]
+    python benchmarks/protocol.py speech [--seeds 3] [--out protocol]
 
 Politeness: Wikipedia's raters with 30 ratings are the source; the target are Stack Exchange's raters unknown to it, in
 five folds of its requests. An annotator needs 30 ratings in the training split. Enrollment 5 to 30, and all.
@@ -25,6 +25,7 @@ from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
 from sklearn_annoser.datasets import read_speechocean762
+from sklearn_annoser.displays import EnrollmentDisplay
 from sklearn_annoser.evaluation import STRATEGIES, leave_one_annotator_out, summarize_strategies
 from sklearn_annoser.reproduce import PAPER_STRATEGIES, reproduce, summarize_levels
 from sklearn_annoser.significance import bootstrap_interval, mapping_stability, paired_ttest
@@ -74,7 +75,7 @@ def print_significance(results: pd.DataFrame, n_source: int) -> None:
     print_table("How often two runs choose the same source annotator", table)
 
 
-def speech(n_seeds: int) -> None:
+def speech(n_seeds: int, out: Path) -> None:
     """Children to adults and back, one expert left out."""
     parts = [read_speechocean762(data_folder() / "speechocean762", split=split) for split in ("train", "test")]
     X = np.concatenate([part.X for part in parts])
@@ -94,6 +95,9 @@ def speech(n_seeds: int) -> None:
             verbose=1,
         )
         title = f"speechocean762, {source_group} to {target_group}"
+        out.mkdir(parents=True, exist_ok=True)
+        figure = EnrollmentDisplay.from_results(results, title=title).figure_
+        figure.savefig(out / f"speech-{source_group}-to-{target_group}.png", dpi=150)
         print_table(f"{title}, 20 enrollment ratings", summarize_strategies(results[results["n_enrollment"] == 20]))
         by_size = results.groupby(["strategy", "output", "n_enrollment"], sort=False)["ccc"].mean().unstack()
         for output in pd.unique(results["output"]):
@@ -119,7 +123,7 @@ def main() -> None:
     if options.corpus == "politeness":
         politeness(options.seeds, options.out)
     else:
-        speech(options.seeds)
+        speech(options.seeds, options.out)
 
 
 if __name__ == "__main__":
