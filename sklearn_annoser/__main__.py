@@ -136,7 +136,7 @@ def run_reproduce(options: argparse.Namespace) -> None:
         print(f"\n{published.round(3).to_string(index=False)}")
     else:
         print("\nMean CCC with each annotator, all ratings of the training split enrolled\n")
-        print(summarize_levels(results).xs("mean", axis=1, level=2).loc["individual"].round(3).T.to_string())
+        print(summarize_levels(results).xs("mean", axis=1, level=2).loc["individual"].round(3).to_string(na_rep=""))
     print(f"\nreport: {options.out / 'report.html'}")
 
 
