@@ -381,6 +381,12 @@ def test_careless_annotators_get_the_larger_variance_on_the_scale_of_the_ratings
     assert found[1::2].mean() == pytest.approx(1.2, rel=0.3)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradients_are_clipped_where_variances_are_learned(variant):
+    net = quick(variant=variant, max_epochs=1).fit(X, RATINGS).net_
+    assert (net.variance_heads, net.max_grad_norm) == ((True, 1.0) if "variance" in variant else (False, None))
+
+
 def test_stretched_ratings_have_stretched_deviations():
     plain, moved = (
         quick(variant="individual+variance").fit(X, ratings)
@@ -539,6 +545,7 @@ def test_blocks_of_a_distribution_make_up_the_whole(request, monkeypatch, name, 
 def test_the_edges_of_a_distribution_are_those_of_the_scale_or_the_given_ones(model):
     seen = np.stack([SOURCE.ratings.values.min(axis=0), SOURCE.ratings.values.max(axis=0)], axis=1)
     np.testing.assert_allclose(model.predict_distribution(X, n_cells=6)[1][:, [0, -1]], seen, rtol=1e-6)
+    np.testing.assert_allclose(model.predict_distribution(X, outputs=["valence"])[1][[0, -1]], seen[1], rtol=1e-6)
     for edges in ([-1, 0.5, 2], [[-1, 0.5, 2]] * 2):
         mass, found = model.predict_distribution(X, edges=edges)
         assert mass.shape == (200, 2, 2)
@@ -1161,3 +1168,10 @@ def test_a_given_validation_split_is_the_one_that_stops_the_training():
             AnnotatorMappedRegressor(**settings).fit(source.X, source.ratings, validation=wrong)
     with pytest.raises(ValueError, match="early_stopping must be True"):
         AnnotatorMappedRegressor(**settings, early_stopping=False).fit(source.X, source.ratings, validation=validation)
+
+
+def test_training_that_blew_up_says_so():
+    source, _ = make_corpora(n_samples=300, n_annotators=8, random_state=0)
+    model = AnnotatorMappedRegressor(n_hidden=32, lr=0.05, max_epochs=5, random_state=0)
+    with pytest.warns(UserWarning, match=r"training has blown up: predictions reach \d+ times the scale.*lr=0.05"):
+        model.fit(source.X * 10, source.ratings)
