@@ -13,13 +13,21 @@ from scipy.special import ndtr
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_known, check_labels, check_number, check_option
+from sklearn_annoser._validation import (
+    check_finite_values,
+    check_known,
+    check_labels,
+    check_number,
+    check_option,
+)
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMappedRegressor"]
 
+N_LOOKED_AT = 256  # samples, after training
+FAR = 20.0  # times half the scale: nobody rates there
 VARIANTS = (
     "individual",
     "individual+consensus",
@@ -231,7 +239,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 net.fit_from(self.net_, _tensor(X), self._to_unit(ratings), groups=groups)
             else:
                 net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
-        return self._take(net, ratings.annotators)
+        self._take(net, ratings.annotators)
+        self._warn_if_blown_up(X)
+        return self
 
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
         """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
@@ -455,6 +465,19 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         other = copy.deepcopy(self)
         other.net_.replace_heads(unit.astype(np.float32))
         return other._take(other.net_, annotators)
+
+    def _warn_if_blown_up(self, X: np.ndarray) -> None:
+        """Warn if predictions are absurd: too large a step leaves weights which are finite, and learn nothing more."""
+        head = self.heads_.mean(axis=0)
+        _, hidden = next(self.net_.hidden_blocks(_tensor(X[:N_LOOKED_AT])))
+        predicted = (hidden * head[:, :-1]).sum(axis=2) + head[:, -1]
+        reach = float(np.abs((predicted - self._centre) / self._half).max())
+        if reach > FAR:
+            warnings.warn(
+                f"training has blown up: predictions reach {reach:.0f} times the scale of the ratings. Lower "
+                f"lr={self.lr}, and bring the features to one scale, for example with StandardScaler.",
+                stacklevel=3,
+            )
 
     # ------------------------------------------------------------------ serving a new annotator
 
