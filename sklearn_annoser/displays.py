@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser._optional import import_matplotlib
-from sklearn_annoser._validation import as_columns, check_finite_values, check_number, check_option
+from sklearn_annoser._validation import as_columns, check_finite_values
 from sklearn_annoser.metrics import ccc_score
 from sklearn_annoser.ratings import Ratings
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotatorDisplay", "AnnotatorMapDisplay", "DistributionDisplay", "EnrollmentDisplay", "StrategyDisplay"]
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"  # two of Okabe and Ito's, and a grey with enough contrast on white
+BLUE, GREY = "#0072B2", "#767676"  # Okabe and Ito's blue, and a grey with enough contrast on white
 # Okabe and Ito's colours without yellow, which is hard to see on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS, STYLES = "osD^vPX", ("-", "--", ":")
+MARKERS = "osD^vPX"
 LONGEST_LABEL = 18
 
 
@@ -32,8 +32,6 @@ class StrategyDisplay:
     ----------
     scores : DataFrame
         CCC of each annotator, averaged over draws and seeds: columns `strategy`, `output`, `annotator` and `ccc`.
-    level : str, default="individual"
-        What the CCC was computed with: "individual", "consensus" or "consensus, blind".
 
     Attributes
     ----------
@@ -56,22 +54,17 @@ class StrategyDisplay:
     axes_: np.ndarray
     figure_: Figure
 
-    def __init__(self, scores: pd.DataFrame, *, level: str = "individual") -> None:
-        self.scores, self.level = scores, level
+    def __init__(self, scores: pd.DataFrame) -> None:
+        self.scores = scores
 
     @classmethod
-    def from_results(
-        cls, results: pd.DataFrame, *, level: str = "individual", title: str | None = None
-    ) -> StrategyDisplay:
-        """Draw results of one enrollment size.
+    def from_results(cls, results: pd.DataFrame, *, title: str | None = None) -> StrategyDisplay:
+        """Draw what :func:`~sklearn_annoser.evaluation.compare_strategies` returned.
 
         Parameters
         ----------
         results : DataFrame
-            As of :func:`~sklearn_annoser.evaluation.compare_strategies` or
-            :func:`~sklearn_annoser.evaluation.compare_folds`: with columns `strategy`, `output`, `annotator` and `ccc`.
-        level : str, default="individual"
-            Which level, where there are several. The consensus is one dot.
+            With columns `strategy`, `output`, `annotator` and `ccc`, for one enrollment size.
         title : str, default=None
             Title of the figure.
 
@@ -80,17 +73,16 @@ class StrategyDisplay:
         StrategyDisplay
         """
         _check_columns(results, ("strategy", "output", "annotator", "ccc"))
-        some = _of_level(results, level)
-        means = some.groupby(["strategy", "output", "annotator"], sort=False)["ccc"].mean().reset_index()
-        return cls(means, level=level).plot(title=title)
+        means = results.groupby(["strategy", "output", "annotator"], sort=False)["ccc"].mean().reset_index()
+        return cls(means).plot(title=title)
 
-    def plot(self, *, ax: Any = None, title: str | None = None) -> StrategyDisplay:
+    def plot(self, *, axes: Any = None, title: str | None = None) -> StrategyDisplay:
         """Draw one panel for each output.
 
         Parameters
         ----------
-        ax : Axes or array of Axes, shape (n_outputs,), default=None
-            Where to draw, one for each output. None: a new figure.
+        axes : array of Axes, shape (n_outputs,), default=None
+            Where to draw. None: a new figure.
         title : str, default=None
             Title of the figure.
 
@@ -99,13 +91,17 @@ class StrategyDisplay:
         StrategyDisplay
         """
         outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
-        size = (1.2 + _width_of(strategies) + 3.4 * len(outputs), 1.4 + 0.42 * len(strategies))
-        self.axes_ = _panels(ax, len(outputs), size, sharey=True)
+        if axes is None:
+            plt = import_matplotlib()
+            size = (2.2 + 3.4 * len(outputs), 1.2 + 0.42 * len(strategies))
+            _, axes = plt.subplots(1, len(outputs), figsize=size, sharey=True, layout="constrained")
+        self.axes_ = np.atleast_1d(axes)
         self.figure_ = self.axes_[0].figure
-        for panel, output in zip(self.axes_, outputs, strict=True):
-            self._plot_output(panel, self.scores[self.scores["output"] == output], strategies)
-            panel.set(title=output, xlabel=_ccc_label(self.level))
-        _set_title(self.figure_, title)
+        for ax, output in zip(self.axes_, outputs, strict=True):
+            self._plot_output(ax, self.scores[self.scores["output"] == output], strategies)
+            ax.set(title=output, xlabel="CCC with the annotator's ratings")
+        if title is not None:
+            self.figure_.suptitle(title)
         return self
 
     @staticmethod
@@ -120,8 +116,7 @@ class StrategyDisplay:
                 resampled = ccc[rng.randint(len(ccc), size=(1000, len(ccc)))].mean(axis=1)
                 low, high = np.percentile(resampled, [2.5, 97.5])
                 ax.plot([low, high], [place, place], color=BLUE, linewidth=2.5, solid_capstyle="butt")
-            if len(ccc):
-                ax.plot(ccc.mean(), place, "o", color=BLUE, markersize=8)
+            ax.plot(ccc.mean(), place, "o", color=BLUE, markersize=8)
         ax.set_yticks(np.arange(len(strategies)), list(strategies))
         ax.set_ylim(len(strategies) - 0.5, -0.5)
         ax.grid(axis="x", color="0.9")
@@ -130,14 +125,12 @@ class StrategyDisplay:
 
 
 class EnrollmentDisplay:
-    """CCC by number of enrollment ratings: a line for each strategy, with a band of one standard deviation over runs.
+    """CCC by number of enrollment ratings: a line for each strategy, with a band of one standard error over runs.
 
     Parameters
     ----------
     scores : DataFrame
-        Columns `strategy`, `output`, `n_enrollment`, `mean` and `std` (standard deviation) over runs.
-    level : str, default="individual"
-        What the CCC was computed with: "individual", "consensus" or "consensus, blind".
+        Columns `strategy`, `output`, `n_enrollment`, `mean` and `sem` (standard error) over runs.
 
     Attributes
     ----------
@@ -160,16 +153,14 @@ class EnrollmentDisplay:
     axes_: np.ndarray
     figure_: Figure
 
-    def __init__(self, scores: pd.DataFrame, *, level: str = "individual") -> None:
-        self.scores, self.level = scores, level
+    def __init__(self, scores: pd.DataFrame) -> None:
+        self.scores = scores
 
     @classmethod
     def from_results(
         cls, results: pd.DataFrame, *, strategies: Any = None, level: str = "individual", title: str | None = None
     ) -> EnrollmentDisplay:
         """Draw results of several enrollment sizes.
-
-        A run is a seed with its fold or draw; its CCC is the mean over the annotators who have one.
 
         Parameters
         ----------
@@ -188,25 +179,26 @@ class EnrollmentDisplay:
         EnrollmentDisplay
         """
         _check_columns(results, ("strategy", "output", "n_enrollment", "annotator", "ccc"))
-        some = _of_level(results, level)
-        names = some["strategy"].unique() if strategies is None else list(strategies)
-        for name in names:
-            check_option("strategies", name, some["strategy"].unique())
+        some = results[results["level"] == level] if "level" in results else results
+        if strategies is not None:
+            some = some[some["strategy"].isin(list(strategies))]
+        if not len(some):
+            raise ValueError(f"results have no row of level {level!r} and the strategies {strategies!r}.")
         keys = ["strategy", "output", "n_enrollment"]
         runs = [column for column in ("seed", "fold", "draw") if column in some]
-        each = some[some["strategy"].isin(names)].groupby([*keys, *runs], sort=False)["ccc"].mean()
-        scores = each.groupby(keys, sort=False).agg(["mean", "std"]).reset_index()
-        # A stable sort: the outputs stay in the order of the results.
-        scores = scores.sort_values("strategy", key=pd.Index(names).get_indexer, kind="stable", ignore_index=True)
-        return cls(scores, level=level).plot(title=title)
+        each = some.groupby([*keys, *runs], sort=False)["ccc"].mean()
+        scores = each.groupby(keys, sort=False).agg(["mean", "sem"]).reset_index()
+        if strategies is not None:
+            scores = pd.concat([scores[scores["strategy"] == name] for name in strategies], ignore_index=True)
+        return cls(scores).plot(title=title)
 
-    def plot(self, *, ax: Any = None, title: str | None = None) -> EnrollmentDisplay:
+    def plot(self, *, axes: Any = None, title: str | None = None) -> EnrollmentDisplay:
         """Draw one panel for each output.
 
         Parameters
         ----------
-        ax : Axes or array of Axes, shape (n_outputs,), default=None
-            Where to draw, one for each output. None: a new figure.
+        axes : array of Axes, shape (n_outputs,), default=None
+            Where to draw. None: a new figure.
         title : str, default=None
             Title of the figure.
 
@@ -215,35 +207,39 @@ class EnrollmentDisplay:
         EnrollmentDisplay
         """
         outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
-        sizes = sorted(self.scores["n_enrollment"].unique(), key=_size_order)
-        size = (1.8 + _width_of(strategies) + 3.6 * len(outputs), max(3.6, 1.0 + 0.21 * len(strategies)))
-        self.axes_ = _panels(ax, len(outputs), size, sharey=True)
+        sizes = sorted(self.scores["n_enrollment"].unique(), key=lambda size: (size == "all", size))
+        if axes is None:
+            size = (2.6 + 3.6 * len(outputs), 3.4 + 0.1 * max(len(strategies) - 8, 0))
+            _, axes = import_matplotlib().subplots(1, len(outputs), figsize=size, sharey=True, layout="constrained")
+        self.axes_ = np.atleast_1d(axes)
         self.figure_ = self.axes_[0].figure
-        for panel, output in zip(self.axes_, outputs, strict=True):
+        for ax, output in zip(self.axes_, outputs, strict=True):
             for number, strategy in enumerate(strategies):
                 own = self.scores[(self.scores["output"] == output) & (self.scores["strategy"] == strategy)]
-                self._plot_line(panel, own.set_index("n_enrollment").reindex(sizes), strategy, number)
-            panel.set_xticks(np.arange(len(sizes)), [str(size) for size in sizes])
-            panel.set(title=output, xlabel="enrollment ratings")
-            panel.grid(axis="y", color="0.9")
-            panel.set_axisbelow(True)
-            panel.spines[["top", "right"]].set_visible(False)
-        self.axes_[0].set_ylabel(_ccc_label(self.level))
-        right = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0, "alignment": "left"}
-        words = {"title": "mean \u00b1 std over runs", "title_fontsize": "small", "fontsize": "small"}
-        self.axes_[-1].legend(**right, **words, frameon=False, handlelength=2.8)
-        _set_title(self.figure_, title)
+                own = own.set_index("n_enrollment").reindex(sizes)
+                self._plot_line(ax, own, strategy, number)
+            ax.set_xticks(np.arange(len(sizes)), [str(size) for size in sizes])
+            ax.set(title=output, xlabel="enrollment ratings")
+            ax.grid(axis="y", color="0.9")
+            ax.set_axisbelow(True)
+            ax.spines[["top", "right"]].set_visible(False)
+        self.axes_[0].set_ylabel("CCC, mean over runs \u00b1 standard error")
+        handles, labels = self.axes_[0].get_legend_handles_labels()
+        self.figure_.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
+        if title is not None:
+            self.figure_.suptitle(title)
         return self
 
     @staticmethod
     def _plot_line(ax: Axes, own: pd.DataFrame, strategy: str, number: int) -> None:
         """Draw one strategy: a line with markers, and its band."""
-        lap, place = divmod(number, len(COLOURS))
-        marker, style = MARKERS[(place + lap) % len(MARKERS)], STYLES[lap % len(STYLES)]
-        colour, x = COLOURS[place], np.arange(len(own))
+        colour = COLOURS[number % len(COLOURS)]
+        style = ("-", "--", ":")[number // len(COLOURS) % 3]
+        x = np.arange(len(own))
+        marker = MARKERS[number % len(MARKERS)]
         ax.plot(x, own["mean"], style, color=colour, marker=marker, markersize=4, linewidth=1.5, label=strategy)
-        spread = own["std"].fillna(0)
-        ax.fill_between(x, own["mean"] - spread, own["mean"] + spread, color=colour, alpha=0.12, linewidth=0)
+        spread = own["sem"].fillna(0)
+        ax.fill_between(x, own["mean"] - spread, own["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
 
 
 class AnnotatorMapDisplay:
@@ -253,8 +249,6 @@ class AnnotatorMapDisplay:
     ----------
     shares : DataFrame
         Share of the runs, a row for each target annotator, a column for each source annotator.
-    n_targets : int, default=None
-        Number of target annotators, if more than are shown.
 
     Attributes
     ----------
@@ -276,8 +270,8 @@ class AnnotatorMapDisplay:
     ax_: Axes
     figure_: Figure
 
-    def __init__(self, shares: pd.DataFrame, *, n_targets: int | None = None) -> None:
-        self.shares, self.n_targets = shares, n_targets
+    def __init__(self, shares: pd.DataFrame) -> None:
+        self.shares = shares
 
     @classmethod
     def from_results(
@@ -310,13 +304,10 @@ class AnnotatorMapDisplay:
         AnnotatorMapDisplay
         """
         _check_columns(results, ("strategy", "annotator", "source", "output"))
-        check_number("max_sources", max_sources, low=1, integer=True)
-        check_number("max_targets", max_targets, low=1, integer=True)
-        mapped = results[results["strategy"] == strategy].dropna(subset="source")
+        mapped = results[(results["strategy"] == strategy) & (results["output"] == results["output"].iloc[0])]
+        mapped = mapped.dropna(subset="source")
         if not len(mapped):
-            known = results["strategy"].unique().tolist()
-            raise ValueError(f"strategy {strategy!r} has no single source annotator in any run of {known}.")
-        mapped = mapped[mapped["output"] == mapped["output"].iloc[0]]  # one source serves all outputs of a run
+            raise ValueError(f"strategy {strategy!r} has no single source annotator in any run.")
         counts = pd.crosstab(mapped["annotator"], mapped["source"])
         counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index[:max_targets]]
         counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
@@ -324,7 +315,7 @@ class AnnotatorMapDisplay:
         if shares.shape[1] > max_sources:
             rare = shares.iloc[:, max_sources:].sum(axis=1)
             shares = shares.iloc[:, :max_sources].assign(others=rare)
-        return cls(shares, n_targets=mapped["annotator"].nunique()).plot(title=title)
+        return cls(shares).plot(title=title)
 
     def plot(self, *, ax: Any = None, title: str | None = None) -> AnnotatorMapDisplay:
         """Draw the table as colours.
@@ -349,12 +340,10 @@ class AnnotatorMapDisplay:
         rotation = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
         ax.set_xticks(np.arange(n_sources), [_short(label) for label in self.shares.columns], fontsize=8, **rotation)
         ax.set_yticks(np.arange(n_targets), [_short(label) for label in self.shares.index], fontsize=8)
-        left_out = self.n_targets is not None and self.n_targets > n_targets
-        ax.set(xlabel="source annotator")
-        ax.set_ylabel(f"target annotator ({n_targets} of {self.n_targets})" if left_out else "target annotator")
+        ax.set(xlabel="source annotator", ylabel="target annotator")
         self.figure_.colorbar(image, ax=ax, label="share of runs", shrink=0.8)
         if title is not None:
-            ax.set_title(title, wrap=True)
+            ax.set_title(title)
         return self
 
 
@@ -436,8 +425,6 @@ class AnnotatorDisplay:
         AnnotatorDisplay
         """
         true, pred = (as_columns(check_finite_values(name, y)) for name, y in (("y_true", y_true), ("y_pred", y_pred)))
-        if not len(true):
-            raise ValueError("y_true has no rating: there is nothing to draw.")
         if true.shape != pred.shape:
             raise ValueError(f"y_true and y_pred must have one shape, got {true.shape} and {pred.shape}.")
         names = [f"output {k}" for k in range(true.shape[1])] if outputs is None else list(outputs)
@@ -445,13 +432,13 @@ class AnnotatorDisplay:
             raise ValueError(f"outputs must name the {true.shape[1]} outputs, got {names}.")
         return cls(true, pred, names).plot(title=title)
 
-    def plot(self, *, ax: Any = None, title: str | None = None) -> AnnotatorDisplay:
+    def plot(self, *, axes: Any = None, title: str | None = None) -> AnnotatorDisplay:
         """Draw one panel for each output.
 
         Parameters
         ----------
-        ax : Axes or array of Axes, shape (n_outputs,), default=None
-            Where to draw, one for each output. None: a new figure.
+        axes : array of Axes, shape (n_outputs,), default=None
+            Where to draw. None: a new figure.
         title : str, default=None
             Title of the figure.
 
@@ -459,19 +446,21 @@ class AnnotatorDisplay:
         -------
         AnnotatorDisplay
         """
-        self.axes_ = _panels(ax, len(self.outputs), (0.4 + 3.3 * len(self.outputs), 3.7))
+        if axes is None:
+            size = (0.4 + 3.3 * len(self.outputs), 3.7)
+            _, axes = import_matplotlib().subplots(1, len(self.outputs), figsize=size, layout="constrained")
+        self.axes_ = np.atleast_1d(axes)
         self.figure_ = self.axes_[0].figure
-        for panel, name, true, pred in zip(self.axes_, self.outputs, self.y_true.T, self.y_pred.T, strict=True):
-            panel.plot(true, pred, "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
+        for ax, name, true, pred in zip(self.axes_, self.outputs, self.y_true.T, self.y_pred.T, strict=True):
+            ax.plot(true, pred, "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
             low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
-            margin = 0.05 * (high - low) or 0.5
-            limits = (low - margin, high + margin)
-            panel.plot(limits, limits, color=GREY, linewidth=1, zorder=1)
+            ax.plot([low, high], [low, high], color=GREY, linewidth=1)
             ccc = ccc_score(true, pred) if len(true) > 1 else np.nan
-            panel.set(title=f"{name}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction", xlim=limits, ylim=limits)
-            panel.set_aspect("equal")
-            panel.spines[["top", "right"]].set_visible(False)
-        _set_title(self.figure_, title)
+            ax.set(title=f"{name}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction")
+            ax.set_aspect("equal", adjustable="datalim")
+            ax.spines[["top", "right"]].set_visible(False)
+        if title is not None:
+            self.figure_.suptitle(title)
         return self
 
 
@@ -534,20 +523,12 @@ class DistributionDisplay:
         DistributionDisplay
         """
         mass, edges = check_finite_values("mass", mass), check_finite_values("edges", edges)
-        n_outputs = mass.ndim
-        n_edges = mass.shape[0] + 1
-        if edges.shape != ((n_edges,), (2, n_edges))[n_outputs - 1] or len(set(mass.shape)) > 1:
-            raise ValueError(
-                f"mass of shape {mass.shape} and edges of shape {edges.shape} do not fit: give (n_cells,) and "
-                "(n_cells + 1,), or (n_cells, n_cells) and (2, n_cells + 1)."
-            )
-        names = (["rating"], ["first output", "second output"])[n_outputs - 1] if outputs is None else list(outputs)
-        if len(names) != n_outputs:
-            raise ValueError(f"outputs must name the {n_outputs} outputs of the grid, got {names}.")
+        cells = tuple(np.atleast_2d(edges).shape[1] - 1 for _ in range(mass.ndim))
+        if mass.shape != cells or len(np.atleast_2d(edges)) != mass.ndim:
+            raise ValueError(f"mass of shape {mass.shape} and edges of shape {edges.shape} do not fit.")
+        names = ["rating"] if mass.ndim == 1 else ["first output", "second output"]
         dots = None if ratings is None else as_columns(check_finite_values("ratings", ratings))
-        if dots is not None and dots.shape[1] != n_outputs:
-            raise ValueError(f"ratings must have {n_outputs} columns, one for each output, got shape {dots.shape}.")
-        return cls(mass, edges, dots, names).plot(title=title)
+        return cls(mass, edges, dots, names if outputs is None else outputs).plot(title=title)
 
     def plot(self, *, ax: Any = None, title: str | None = None) -> DistributionDisplay:
         """Draw bars for one output, colours for two.
@@ -569,60 +550,19 @@ class DistributionDisplay:
         if self.mass.ndim == 1:
             ax.bar(self.edges[:-1], self.mass, np.diff(self.edges), align="edge", color=BLUE, edgecolor="white")
             ax.set(xlabel=self.outputs[0], ylabel="share of the ratings")
+            if self.ratings is not None:
+                height = np.full(len(self.ratings), 0.02 * self.mass.max())
+                ax.plot(self.ratings[:, 0], height, "o", color="#D55E00", markersize=7, label="ratings", clip_on=False)
         else:
             image = ax.pcolormesh(self.edges[0], self.edges[1], self.mass.T, cmap="cividis", vmin=0)
             self.figure_.colorbar(image, ax=ax, label="share of the ratings")
             ax.set(xlabel=self.outputs[0], ylabel=self.outputs[1])
-        if self.ratings is not None:
-            self._plot_ratings(ax, self.ratings)
+            if self.ratings is not None:
+                dots = {"markersize": 8, "markeredgecolor": "white", "label": "ratings", "clip_on": False}
+                ax.plot(self.ratings[:, 0], self.ratings[:, 1], "o", color="#D55E00", **dots)
         if title is not None:
-            ax.set_title(title, wrap=True)
+            ax.set_title(title)
         return self
-
-    def _plot_ratings(self, ax: Axes, ratings: np.ndarray) -> None:
-        """Draw the ratings as dots, whose area is the number of equal ones."""
-        places, counts = np.unique(ratings, axis=0, return_counts=True)
-        y = places[:, 1] if self.mass.ndim == 2 else np.full(len(places), 0.03 * self.mass.max())
-        ax.scatter(places[:, 0], y, 45 * counts, color=ORANGE, edgecolor="white", clip_on=False, zorder=3)
-        equal = ", area: how many" if counts.max(initial=1) > 1 else ""
-        ax.set_xlabel(f"{self.outputs[0]} (dots: ratings{equal})")
-
-
-def _panels(ax: Any, n_outputs: int, size: tuple[float, float], *, sharey: bool = False) -> np.ndarray:
-    """Return a panel for each output: those given, or new ones."""
-    if ax is None:
-        _, ax = import_matplotlib().subplots(1, n_outputs, figsize=size, sharey=sharey, layout="constrained")
-    panels = np.ravel(ax)
-    if len(panels) != n_outputs:
-        raise ValueError(f"ax must hold {n_outputs} Axes, one for each output, got {len(panels)}.")
-    return panels
-
-
-def _set_title(figure: Figure, title: str | None) -> None:
-    """Give the figure a title, over several lines if it is long."""
-    if title is not None:
-        figure.suptitle(title, wrap=True)
-
-
-def _width_of(labels: Any) -> float:
-    """Return about how many inches the longest label takes."""
-    return 0.08 * max(len(str(label)) for label in labels)
-
-
-def _ccc_label(level: str) -> str:
-    """Return what stands at the axis of the CCC."""
-    return "CCC with the annotator's ratings" if level == "individual" else f"CCC with the {level}"
-
-
-def _size_order(size: Any) -> float:
-    """Return the place of an enrollment size: "all" is last, and numbers may have become text in a file."""
-    return np.inf if str(size) == "all" else float(size)
-
-
-def _of_level(results: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Return the rows of a level; results without levels are individual."""
-    levels = results["level"] if "level" in results else pd.Series("individual", index=results.index)
-    return results[levels == check_option("level", level, levels.unique())]
 
 
 def _check_columns(results: pd.DataFrame, needed: tuple[str, ...]) -> None:
