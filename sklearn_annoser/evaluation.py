@@ -445,6 +445,7 @@ class _Remembered(BaseEstimator):
         self.regressor = source
         self.hidden_ = np.concatenate([hidden for _, hidden in source.iter_hidden(self.X)])
         self.annotators_, self.outputs_, self.heads_ = source.annotators_, source.outputs_, source.heads_
+        self.prior_ = source.prior_
         self.check_scale = source.check_scale
 
     def fit(self, X: Any, y: Any = None) -> _Remembered:

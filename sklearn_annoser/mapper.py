@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn_annoser.ratings import Ratings
 __all__ = ["AnnotatorMapper"]
 
 BLOCK_ROWS = 4096
+ENOUGH_SAMPLES = 4096  # without a rating, to tell what the target corpus is like
 
 
 class AnnotatorMapper(AnnotatorPredictor):
@@ -34,13 +36,15 @@ class AnnotatorMapper(AnnotatorPredictor):
     ----------
     estimator : fitted AnnotatorMappedRegressor, a Pipeline that ends in one, or a FrozenEstimator of either
         Who knows the source annotators.
-    strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
-        One annotator for all outputs, by the sum of the outputs' CCC; the best for each output; the mean of the
-        `n_heads` best; the mean of all; a uniform draw.
+    strategy : {"joint", "separate", "top-n", "blend", "all", "random"}, default="joint"
+        One annotator for all outputs, by the sum of the outputs' CCC (the paper's); the best for each output; the mean
+        of the `n_heads` best; what all known heads and the ratings make one expect, which predicts best with
+        ``calibration="affine"``; the mean of all; a uniform draw.
     n_heads : int, default=5
         How many heads "top-n" averages.
     calibration : {None, "affine"}, default=None
-        Whether to move each one's predictions towards the mean and spread of their enrollment ratings.
+        Whether to move each one's predictions towards the mean and spread that their enrollment ratings, and those of
+        the known annotators, make one expect.
     min_ratings : int, default=2
         Annotators with fewer enrollment ratings are not mapped. With 1, a single rating picks the head of the smallest
         absolute error.
@@ -55,7 +59,8 @@ class AnnotatorMapper(AnnotatorPredictor):
     Attributes
     ----------
     mapping_ : DataFrame, indexed by annotator
-        `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for the mean of all heads),
+        `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for "blend", "all" and where
+        the mean of all heads has to serve),
         the chosen head's CCC for each output as `ccc_<output>`, `confidence` (0.5 is luck, 1 is clear), `n_ratings`,
         and what the calibration did: `slope_<output>` and `offset_<output>`.
     scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
@@ -117,7 +122,8 @@ class AnnotatorMapper(AnnotatorPredictor):
         Parameters
         ----------
         X : array-like, shape (n_samples, n_features)
-            Features of the enrollment samples.
+            Features of the enrollment samples. Samples without a rating are welcome: they tell "blend" and the
+            calibration what the target corpus is like.
         y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
             Enrollment ratings; or one rating a sample, by `annotators`.
         annotators : array-like, shape (n_samples,), default=None
@@ -132,9 +138,10 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.outputs_ = tuple(source.outputs_)
         ratings = self._check_X_y(X, y, annotators)
         source.check_scale(ratings)
-        rated = np.flatnonzero(np.diff(ratings.indptr) > 0)
-        ratings = ratings[rated]
-        hidden = self._hidden_of_rows(X, rated)
+        is_rated = np.diff(ratings.indptr) > 0
+        ratings = ratings[is_rated]
+        hidden = np.concatenate(list(self._hidden_of_rows(X, np.flatnonzero(is_rated))))
+        prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
         rng = self._rng()
         mapping = map_annotators(
             hidden,
@@ -144,6 +151,7 @@ class AnnotatorMapper(AnnotatorPredictor):
             n_heads=self.n_heads,
             calibration=self.calibration,
             min_ratings=self.min_ratings,
+            prior=prior,
             rng=rng,
         )
         self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
@@ -185,10 +193,18 @@ class AnnotatorMapper(AnnotatorPredictor):
         """Check features; those of a pipeline are its own affair, and only counted here."""
         validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
 
-    def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> np.ndarray:
-        """Return the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
-        taken = (_take_rows(X, rows[start : start + BLOCK_ROWS]) for start in range(0, len(rows), BLOCK_ROWS))
-        return np.concatenate([hidden for part in taken for _, hidden in iter_source_hidden(self.estimator, part)])
+    def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
+        for start in range(0, len(rows), BLOCK_ROWS):
+            taken = _take_rows(X, rows[start : start + BLOCK_ROWS])
+            yield from (hidden for _, hidden in iter_source_hidden(self.estimator, taken))
+
+    def _prior(self, source: Any, X: Any, unrated: np.ndarray, hidden: np.ndarray) -> Any:
+        """Return what is known of the target corpus before anyone is enrolled, None if nobody asks."""
+        if self.strategy != "blend" and self.calibration is None:
+            return None
+        some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
+        return source.prior_.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise where the mean of all heads has to serve."""
@@ -208,7 +224,7 @@ class AnnotatorMapper(AnnotatorPredictor):
     ) -> np.ndarray:
         """Return how clear each annotator's choice is, NaN where none was made."""
         confidences = np.full(ratings.n_annotators, np.nan)
-        if self.strategy in ("all", "random") or self.n_bootstrap == 0:
+        if self.strategy in ("blend", "all", "random") or self.n_bootstrap == 0:
             return confidences
         order = np.argsort(ratings.codes, kind="stable")
         ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.blending import Prior, blend_heads, calibrate_heads
 from sklearn_annoser.metrics import ccc_from_moments
 from sklearn_annoser.ratings import Ratings
 
 __all__ = ["CALIBRATIONS", "STRATEGIES", "Mapping", "bootstrap_heads", "map_annotators", "predict_pairs", "score_heads"]
 
-STRATEGIES = ("joint", "separate", "top-n", "all", "random")
+STRATEGIES = ("joint", "separate", "top-n", "blend", "all", "random")
 CALIBRATIONS = (None, "affine")
-PRIOR_RATINGS = 20  # the number of ratings at which the calibration trusts them by half
 BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
 
 
@@ -29,7 +29,7 @@ BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, what
 class Mapping:
     """What became of some new annotators, (n_targets, ...) each."""
 
-    chosen: np.ndarray | None  # (n_targets, n_outputs, n_chosen) known heads, best first; None: all of them
+    chosen: np.ndarray | None  # (n_targets, n_outputs, n_chosen) known heads, best first; None: nobody in particular
     heads: np.ndarray  # (n_targets, n_outputs, n_hidden + 1)
     scores: np.ndarray  # (n_targets, n_heads, n_outputs)
     mapped: np.ndarray  # (n_targets, n_outputs) False where the mean of all heads had to serve
@@ -46,6 +46,7 @@ def map_annotators(
     n_heads: int = 5,
     calibration: str | None = None,
     min_ratings: int = 2,
+    prior: Prior | None = None,
     rng: np.random.RandomState | None = None,
 ) -> Mapping:
     """Map each annotator of `ratings` to known heads.
@@ -58,15 +59,18 @@ def map_annotators(
         Heads of the known annotators, the bias last.
     ratings : Ratings
         Enrollment ratings of the samples.
-    strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
+    strategy : {"joint", "separate", "top-n", "blend", "all", "random"}, default="joint"
         The head with the best sum of the outputs' scores; the best for each output; the mean of the `n_heads` best; the
-        mean of all; a uniform draw.
+        head expected from all heads and the ratings (:func:`~sklearn_annoser.blending.blend_heads`); the mean of all; a
+        uniform draw.
     n_heads : int, default=5
         How many heads "top-n" averages.
     calibration : {None, "affine"}, default=None
         Whether to move the predictions' mean and spread towards those of the enrollment ratings.
     min_ratings : int, default=2
         A target with fewer ratings is not mapped but served by the mean of all heads.
+    prior : Prior, default=None
+        Needed by "blend" and by the calibration: what is known of samples and annotators.
     rng : RandomState, default=None
         Needed by "random" only.
 
@@ -81,17 +85,27 @@ def map_annotators(
     mapped = _mappable(ratings, strategy, min_ratings)
     chosen = _choose(scores, strategy, n_heads, rng)
     everyone = heads.mean(axis=0, dtype=np.float64)  # (n_outputs, n_hidden + 1)
-    if chosen is None:
+    if strategy == "blend":
+        combined = blend_heads(hidden, heads, ratings, _needed(prior))
+    elif chosen is None:
         combined = np.repeat(everyone[None], ratings.n_annotators, axis=0)
     else:
         combined = heads[chosen, np.arange(heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
-        combined[~mapped] = np.broadcast_to(everyone, combined.shape)[~mapped]
+    combined[~mapped] = np.broadcast_to(everyone, combined.shape)[~mapped]
     slope, offset = np.ones(mapped.shape), np.zeros(mapped.shape)
     if calibration == "affine":
-        slope, offset = _shrunk_affine(hidden, combined, ratings)
+        with_offset = strategy != "blend"  # a blended head has one already
+        slope, offset = calibrate_heads(hidden, combined, ratings, _needed(prior), with_offset=with_offset)
         combined *= slope[:, :, None]
         combined[:, :, -1] += offset
     return Mapping(chosen, combined.astype(heads.dtype), scores, mapped, slope, offset)
+
+
+def _needed(prior: Prior | None) -> Prior:
+    """Return a prior that has been given."""
+    if prior is None:
+        raise ValueError('strategy="blend" and calibration need a prior.')
+    return prior
 
 
 def predict_pairs(hidden: np.ndarray, heads: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -212,7 +226,7 @@ def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
     np.minimum.at(low, codes, ratings.values)
     np.maximum.at(high, codes, ratings.values)
     informative = (high > low) | (counts == 1)[:, None]  # a single rating is compared by its error
-    if strategy in ("all", "random"):
+    if strategy in ("blend", "all", "random"):
         informative[:] = True
     elif strategy != "separate":  # one choice serves all outputs, so one informative output is enough
         informative[:] = informative.any(axis=1, keepdims=True)
@@ -220,9 +234,9 @@ def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
 
 
 def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.RandomState | None) -> np.ndarray | None:
-    """Return the chosen heads of each target and output, (n_targets, n_outputs, n_chosen); None for all."""
+    """Return the chosen heads of each target and output, (n_targets, n_outputs, n_chosen); None for nobody."""
     n_targets, n_known, n_outputs = scores.shape
-    if strategy == "all":
+    if strategy in ("blend", "all"):
         return None
     if strategy == "random":
         rng = np.random.RandomState() if rng is None else rng
@@ -235,30 +249,6 @@ def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.Rand
         # Stable, so that equal scores go to the first head whatever n_best is.
         chosen = np.argsort(-total, axis=1, kind="stable")[:, :n_best] if n_best > 1 else total.argmax(1)[:, None]
     return np.repeat(chosen[:, None, :], n_outputs, axis=1)
-
-
-def _shrunk_affine(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return slope and offset that move each target's predictions towards the mean and spread of its ratings.
-
-    With `n` ratings and :math:`a = n / (n + 20)` predictions `p` become
-    :math:`(p - \bar p)(s_y / s_p)^a + \bar p + a(\bar y - \bar p)`: nothing without ratings, a full match with many.
-    """
-    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)[:, None]
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        sums = [np.bincount(ratings.codes, column, ratings.n_annotators) for column in values.T]
-        return np.stack(sums, axis=1) / np.maximum(counts, 1)
-
-    pred = predict_pairs(hidden, heads, ratings.rows, ratings.codes).astype(np.float64)
-    mean_pred, mean_true = mean(pred), mean(ratings.values)
-    spread_pred = np.sqrt(mean((pred - mean_pred[ratings.codes]) ** 2))
-    spread_true = np.sqrt(mean((ratings.values - mean_true[ratings.codes]) ** 2))
-    trust = counts / (counts + PRIOR_RATINGS)
-    # What rounding leaves of equal values is no spread.
-    usable = (spread_pred > 1e-6 * (1 + np.abs(mean_pred))) & (spread_true > 1e-6 * (1 + np.abs(mean_true)))
-    ratio = np.divide(spread_true, spread_pred, out=np.ones_like(spread_pred), where=usable)
-    slope = ratio**trust
-    return slope, mean_pred * (1 - slope) + trust * (mean_true - mean_pred)
 
 
 def bootstrap_heads(

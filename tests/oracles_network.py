@@ -1,6 +1,7 @@
 """Slow plain twins of the network and the mapping: Python loops in float64, one formula after the other."""
 
 import numpy as np
+from scipy.stats import multivariate_normal
 
 
 def plain_ccc(true, pred):
@@ -72,14 +73,48 @@ def plain_scores(hidden, heads, ratings):
     return scores
 
 
-def plain_calibration(p, p_enroll, y_enroll):
-    """Calibrated predictions of one output, by the printed formula."""
-    n = len(y_enroll)
-    if not n:
-        return p
-    a = n / (n + 20)
-    slope = (np.std(y_enroll) / np.std(p_enroll)) ** a
-    return (p - np.mean(p_enroll)) * slope + np.mean(p_enroll) + a * (np.mean(y_enroll) - np.mean(p_enroll))
+def plain_moments(hidden):
+    """Mean of hidden features and 1, and of their outer products, for one output."""
+    rows = [np.append(row, 1.0) for row in np.asarray(hidden, dtype=np.float64)]
+    return sum(rows) / len(rows), sum(np.outer(row, row) for row in rows) / len(rows)
+
+
+def plain_blend(hidden, heads, values, prior, output):
+    """Blended head of one new annotator and one output, with the covariance of a new head written out in full."""
+    mean, second = prior.mean[output], prior.second[output]
+    heads = np.asarray(heads, dtype=np.float64)
+    everyone = heads.mean(axis=0)
+    known = sum(np.outer(head - everyone, head - everyone) for head in heads) / len(heads)
+    between = max(np.trace(known @ second), 0.05 * prior.variance[output])
+    centred = np.eye(len(mean))
+    centred[-1] = -mean  # w.(h - mean) is w.h with the bias -w.mean
+    centred[-1, -1] = 0
+    own = 0.3 * between / (np.trace(second) - mean @ mean) * centred[:, :-1] @ centred[:, :-1].T
+    covariance = known + own
+    covariance[-1, -1] += prior.offset_variance[output]
+    seen = np.c_[hidden, np.ones(len(hidden))]
+    solutions, evidences = [], []
+    for noise in np.array([0.25, 0.5, 1.0]) * prior.variance[output]:
+        expected = seen @ covariance @ seen.T + noise * np.eye(len(seen))
+        evidences.append(multivariate_normal(seen @ everyone, expected).logpdf(values))
+        solutions.append(everyone + covariance @ seen.T @ np.linalg.inv(expected) @ (values - seen @ everyone))
+    probability = np.exp(evidences - np.max(evidences))
+    return probability @ np.array(solutions) / probability.sum()
+
+
+def plain_calibration(p, p_enroll, y_enroll, head, prior, output, with_offset=True):
+    """Calibrated predictions of one output, by the printed formulas."""
+    n, worth, variance = len(y_enroll), prior.n_worth[output], prior.variance[output]
+    squares = sum((y - np.mean(y_enroll)) ** 2 for y in y_enroll)
+    target = np.sqrt((worth * variance + squares) / (worth + max(n - 1, 0)))
+    mean, second = prior.mean[output], prior.second[output]
+    centre = head @ mean
+    slope = target / np.sqrt(head @ (second - np.outer(mean, mean)) @ head)
+    moved = 0.0
+    if n and with_offset:
+        offset_variance = prior.offset_variance[output]
+        moved = n * offset_variance / (n * offset_variance + variance / 2) * (np.mean(y_enroll) - np.mean(p_enroll))
+    return (p - centre) * slope + centre + moved
 
 
 def plain_bootstrap(hidden, heads, values, n_bootstrap, rng):

@@ -58,13 +58,13 @@ def test_mapping_predicts_better_than_all_heads_and_than_random_ones(mapper):
 
 
 @pytest.mark.parametrize("calibration", [None, "affine"])
-@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "all"])
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "blend", "all"])
 def test_mapping_a_corpus_is_selecting_for_each_annotator(mapper, strategy, calibration):
     options = {"strategy": strategy, "calibration": calibration, "n_heads": 3}
     mapper.set_params(**options).fit(X, RATINGS)
     one = trained()
     for name in RATINGS.annotators:
-        chosen = one.select_annotator(*ratings_of(TARGET, name, ENROLLED), **options)
+        chosen = one.select_annotator(X, RATINGS.keep_annotators([name]), **options)
         row = mapper.mapping_.loc[name]
         mapped = (row["source_activation"], row["source_valence"]) if strategy == "separate" else row["source"]
         assert mapped == chosen
@@ -155,7 +155,7 @@ def test_the_scores_are_those_of_the_selection(mapper, source):
 def test_confidence_tells_a_clear_mapping_from_none(mapper):
     assert mapper.fit(X, RATINGS).mapping_["confidence"].between(0, 1).all()
     assert mapper.fit(SOURCE.X, SOURCE.ratings).mapping_["confidence"].mean() > 0.9
-    for options in ({"n_bootstrap": 0}, {"strategy": "all"}, {"strategy": "random"}):
+    for options in ({"n_bootstrap": 0}, {"strategy": "blend"}, {"strategy": "all"}, {"strategy": "random"}):
         assert clone(mapper).set_params(**options).fit(X, RATINGS).mapping_["confidence"].isna().all()
 
 

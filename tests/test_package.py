@@ -29,6 +29,7 @@ ROWS = [
     {"regressor", "mapper"},
     {"heads"},
     {"network", "mapping", "encoders", "datasets"},
+    {"blending"},
     {"metrics", "significance"},
     {"ratings"},
     {"_validation", "_optional"},

@@ -1,0 +1,172 @@
+"""Blending: prior knowledge, blended heads and their calibration, against formulas and planted truth."""
+
+import numpy as np
+import pytest
+
+from sklearn_annoser.blending import blend_heads, calibrate_heads, learn_prior
+from sklearn_annoser.ratings import Ratings
+from tests.oracles_network import plain_blend, plain_ccc, plain_moments
+
+HIDDEN = 6
+
+
+def make_corpus(n_annotators=12, n_samples=120, n_ratings=30, noise=0.5, spreads=0.2, offsets=0.4, seed=0, n_outputs=2):
+    """Hidden features, heads and ratings of annotators who differ in direction, spread and offset."""
+    rng = np.random.RandomState(seed)
+    hidden = np.maximum(rng.normal(size=(n_samples, n_outputs, HIDDEN)), 0)
+    common = np.random.RandomState(99).normal(size=(n_outputs, HIDDEN + 1))
+    heads = common + 0.3 * rng.normal(size=(n_annotators, n_outputs, HIDDEN + 1))
+    heads *= np.exp(spreads * rng.normal(size=(n_annotators, 1, 1)))
+    heads[:, :, -1] += offsets * rng.normal(size=(n_annotators, 1))
+    values = np.full((n_samples, n_annotators, n_outputs), np.nan)
+    for annotator, head in enumerate(heads):
+        rows = rng.choice(n_samples, size=n_ratings, replace=False)
+        clean = np.einsum("noh,oh->no", hidden[rows], head[:, :-1]) + head[:, -1]
+        values[rows, annotator] = clean + noise * rng.normal(size=clean.shape)
+    return hidden, heads, Ratings.from_dense(values)
+
+
+# ---------------------------------------------------------------------- prior
+
+
+def test_moments_equal_those_taken_sample_by_sample_in_any_blocks():
+    hidden, _, ratings = make_corpus()
+    prior = learn_prior(np.array_split(hidden, [7, 50, 51]), ratings)
+    for output in range(2):
+        mean, second = plain_moments(hidden[:, output])
+        np.testing.assert_allclose(prior.mean[output], mean, atol=1e-12)
+        np.testing.assert_allclose(prior.second[output], second, atol=1e-12)
+
+
+def test_rating_variances_equal_the_formulas():
+    hidden, _, ratings = make_corpus(n_annotators=8)
+    prior = learn_prior([hidden], ratings)
+    for output in range(2):
+        each = [ratings.of(label)[1][:, output] for label in ratings.annotators]
+        pooled = np.mean([np.var(values, ddof=1) for values in each])  # all have as many ratings
+        log_spread = np.var([np.log(np.std(values, ddof=1)) for values in each], ddof=1) - 1 / (2 * 29)
+        log_spread = max(log_spread, 0)
+        between = np.var([np.mean(values) for values in each], ddof=1) - pooled / 30
+        np.testing.assert_allclose(prior.variance[output], pooled)
+        np.testing.assert_allclose(prior.n_worth[output], 1 / (2 * (7 * log_spread + 2 * 0.04) / 9))
+        np.testing.assert_allclose(prior.offset_variance[output], (7 * between + 2 * 0.1 * pooled) / 9)
+
+
+def test_a_population_of_annotators_is_recovered():
+    hidden, _, ratings = make_corpus(
+        n_annotators=400, n_samples=500, n_ratings=200, noise=0.1, spreads=0.3, offsets=1.0
+    )
+    alike = make_corpus(n_annotators=400, n_samples=500, n_ratings=200, noise=0.1, spreads=0.0, offsets=0.0)[2]
+    differing, same = learn_prior([hidden], ratings), learn_prior([hidden], alike)
+    assert (differing.offset_variance > 5 * same.offset_variance).all()
+    assert (differing.n_worth < same.n_worth / 1.5).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0.5]),
+        np.zeros(30),
+        np.random.RandomState(0).normal(size=30),
+    ],
+    ids=["single", "equal", "one annotator"],
+)
+def test_a_poor_source_still_gives_a_usable_prior(values):
+    hidden = np.random.RandomState(0).normal(size=(len(values), 1, 3))
+    prior = learn_prior([hidden], Ratings.from_rows(values[:, None], "a"))
+    assert (prior.variance > 0).all()
+    np.testing.assert_allclose(prior.n_worth, 12.5)
+    np.testing.assert_allclose(prior.offset_variance, 0.1 * prior.variance)
+
+
+def test_samples_of_the_target_outweigh_the_source_as_they_grow():
+    hidden, _, ratings = make_corpus()
+    prior, other = learn_prior([hidden], ratings), 3 + np.abs(np.random.RandomState(1).normal(size=(3000, 2, HIDDEN)))
+    for n in (30, 3000):
+        seen = prior.with_samples([other[:n]])
+        share = n / (n + 30)
+        np.testing.assert_allclose(
+            seen.mean[:, :-1], share * other[:n].mean(axis=0) + (1 - share) * hidden.mean(axis=0), atol=1e-10
+        )
+    np.testing.assert_array_equal(seen.variance, prior.variance)
+
+
+# ---------------------------------------------------------------------- blend
+
+
+@pytest.mark.parametrize("n_ratings", [1, 3, 7, 40])
+def test_a_blended_head_equals_the_formula(n_ratings):
+    hidden, heads, ratings = make_corpus()
+    prior = learn_prior([hidden], ratings)
+    new_hidden, _, new = make_corpus(n_annotators=3, n_samples=60, n_ratings=n_ratings, seed=1)
+    blended = blend_heads(new_hidden, heads, new, prior)
+    for target, label in enumerate(new.annotators):
+        rows, values = new.of(label)
+        for output in range(2):
+            expected = plain_blend(new_hidden[rows, output], heads[:, output], values[:, output], prior, output)
+            np.testing.assert_allclose(blended[target, output], expected, atol=1e-9)
+
+
+def test_nobody_has_ratings_nobody_moves():
+    hidden, heads, ratings = make_corpus()
+    prior = learn_prior([hidden], ratings)
+    without_first = Ratings.from_dense(np.where(np.arange(12)[:, None] == 0, np.nan, ratings.to_dense()))
+    blended = blend_heads(hidden, heads, without_first, prior)
+    np.testing.assert_allclose(blended[0], heads.mean(axis=0))
+    assert (np.abs(blended[1:] - heads.mean(axis=0)).max(axis=(1, 2)) > 0.01).all()
+
+
+def test_float32_gives_nearly_the_same():
+    hidden, heads, ratings = make_corpus()
+    prior = learn_prior([hidden], ratings)
+    narrow = blend_heads(hidden.astype(np.float32), heads.astype(np.float32), ratings, prior)
+    np.testing.assert_allclose(narrow, blend_heads(hidden, heads, ratings, prior), atol=1e-4)
+
+
+def test_the_order_of_heads_and_of_annotators_does_not_matter():
+    hidden, heads, ratings = make_corpus()
+    prior = learn_prior([hidden], ratings)
+    blended = blend_heads(hidden, heads, ratings, prior)
+    np.testing.assert_allclose(blend_heads(hidden, heads[::-1], ratings, prior), blended, atol=1e-10)
+    one = blend_heads(hidden, heads, ratings.keep_annotators([ratings.annotators[4]]), prior)
+    np.testing.assert_allclose(one[0], blended[4], atol=1e-10)
+
+
+def test_ratings_on_another_scale_blend_alike():
+    hidden, heads, ratings = make_corpus()
+    blended = blend_heads(hidden, heads, ratings, learn_prior([hidden], ratings))
+    scaled, moved = heads * 12.0, ratings.with_values(ratings.values * 12 + 13)
+    scaled[:, :, -1] += 13
+    blended[:, :, :] *= 12
+    blended[:, :, -1] += 13
+    np.testing.assert_allclose(blend_heads(hidden, scaled, moved, learn_prior([hidden], moved)), blended, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_ratings", [5, 20, 100])
+def test_planted_annotators_are_predicted_better_than_by_the_mean_of_all(n_ratings):
+    hidden, heads, ratings = make_corpus(n_samples=200, n_ratings=100)
+    prior = learn_prior([hidden], ratings)
+    new_hidden, truth, new = make_corpus(n_annotators=40, n_samples=300, n_ratings=n_ratings, seed=3)
+    blended = blend_heads(new_hidden, heads, new, prior)
+    slope, offset = calibrate_heads(new_hidden, blended, new, prior.with_samples([new_hidden]), with_offset=False)
+    scores = {"mean": [], "blend": [], "calibrated": []}
+    for target in range(40):
+        clean, mean, own = (
+            new_hidden[:, 0] @ head[0, :-1] + head[0, -1]
+            for head in (truth[target], heads.mean(axis=0), blended[target])
+        )
+        scores["mean"].append(plain_ccc(clean, mean))
+        scores["blend"].append(plain_ccc(clean, own))
+        scores["calibrated"].append(plain_ccc(clean, own * slope[target, 0] + offset[target, 0]))
+    means = {name: np.mean(values) for name, values in scores.items()}
+    assert means["blend"] > means["mean"] + 0.05
+    if n_ratings == 100:
+        assert means["blend"] > 0.95
+
+
+def test_a_single_known_head_is_enough():
+    hidden, heads, ratings = make_corpus()
+    prior = learn_prior([hidden], ratings)
+    blended = blend_heads(hidden, heads[:1], ratings, prior)
+    assert np.isfinite(blended).all()
+    assert np.abs(blended - heads[0]).max() > 0.1
