@@ -45,6 +45,8 @@ class Prior:
         The number of ratings that this variance is worth: large if all annotators have the same.
     offset_variance : array, shape (n_outputs,)
         Variance over annotators of their mean rating.
+    correlation : array, shape (n_outputs,)
+        Correlation of an annotator's ratings with the mean of all heads.
     """
 
     mean: np.ndarray
@@ -52,6 +54,7 @@ class Prior:
     variance: np.ndarray
     n_worth: np.ndarray
     offset_variance: np.ndarray
+    correlation: np.ndarray
 
     def with_samples(self, blocks: Iterable[np.ndarray]) -> Prior:
         """Return the prior for a corpus of which some samples have been seen, rated or not.
@@ -74,13 +77,17 @@ class Prior:
         )
 
 
-def learn_prior(blocks: Iterable[np.ndarray], ratings: Ratings) -> Prior:
+def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings, ratings: Ratings) -> Prior:
     """Learn from a source corpus what to expect of samples and annotators that are not in it.
 
     Parameters
     ----------
     blocks : iterable of arrays, shape (n_block, n_outputs, n_hidden)
         Hidden features of samples, best of some that the network was not trained on.
+    head : array, shape (n_outputs, n_hidden + 1)
+        Mean of the known heads, the bias last.
+    unseen : Ratings
+        Ratings of the samples of `blocks`.
     ratings : Ratings
         Ratings of the source corpus.
 
@@ -88,10 +95,32 @@ def learn_prior(blocks: Iterable[np.ndarray], ratings: Ratings) -> Prior:
     -------
     Prior
     """
-    _, mean, second = _hidden_moments(blocks)
-    told = [_rating_variances(values) for values in _by_output(ratings)]
+    predicted = []
+
+    def watched() -> Iterator[np.ndarray]:
+        for hidden in blocks:
+            predicted.append(np.einsum("noh,oh->no", _with_one(hidden), head))
+            yield hidden
+
+    _, mean, second = _hidden_moments(watched())
+    told = [_rating_variances(*given) for given in _by_output(ratings)]
     variance, n_worth, offset_variance = np.array(told).T
-    return Prior(mean, second, variance, n_worth, offset_variance)
+    within = _within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
+    return Prior(mean, second, variance, n_worth, offset_variance, within)
+
+
+def _within_correlation(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
+    """Return the correlation of ratings and predictions within annotators, 0 where there is none."""
+    found = np.zeros(ratings.n_outputs)
+    for output, (codes, values, n_annotators) in enumerate(_by_output(ratings)):
+        given = np.isfinite(ratings.values[:, output])
+        pairs = np.stack([values, predicted[given, output].astype(np.float64)])
+        n = np.maximum(np.bincount(codes, minlength=n_annotators), 1)
+        pairs -= np.stack([(np.bincount(codes, part, n_annotators) / n)[codes] for part in pairs])
+        products = pairs @ pairs.T
+        if products[0, 0] > 0 and products[1, 1] > 0:
+            found[output] = products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
+    return found
 
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
@@ -117,9 +146,8 @@ def _by_output(ratings: Ratings) -> Iterator[tuple[np.ndarray, np.ndarray, int]]
         yield ratings.codes[given], values[given], ratings.n_annotators
 
 
-def _rating_variances(given: tuple[np.ndarray, np.ndarray, int]) -> tuple[float, float, float]:
+def _rating_variances(codes: np.ndarray, values: np.ndarray, n_annotators: int) -> tuple[float, float, float]:
     """Return the variance of an annotator's ratings, what it is worth, and the variance of their mean."""
-    codes, values, n_annotators = given
     n = np.bincount(codes, minlength=n_annotators)
     mean = np.bincount(codes, values, n_annotators) / np.maximum(n, 1)
     squares = np.bincount(codes, (values - mean[codes]) ** 2, n_annotators)

@@ -48,6 +48,8 @@ FINE_TUNED: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregate, fine-tuned": ("aggregate", {"strategy": "all", "fine_tune": True}),
     "mapped, fine-tuned": ("source", {"strategy": "joint", "fine_tune": True}),
 }
+# Of the mapper: what is not compared is not computed, and everybody gets a prediction.
+PREDICT_ONLY: dict[str, Any] = {"n_bootstrap": 0, "n_folds": 0, "min_ratings": 1, "on_unknown": "consensus"}
 LEVELS = ("individual", "consensus", "consensus, blind")
 VALIDATION_FRACTION = 0.25  # of the groups that are not tested, rounded down
 FOLDS_SEED = 0  # the folds are the same for every seed of the training
@@ -484,7 +486,12 @@ def _score_mapper(
     source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test ratings, and score each annotator."""
-    settings: dict[str, Any] = {"n_bootstrap": 0, "min_ratings": 1, "on_unknown": "consensus"} | parameters
+    settings: dict[str, Any] = {
+        "n_bootstrap": 0,
+        "n_folds": 0,
+        "min_ratings": 1,
+        "on_unknown": "consensus",
+    } | parameters
     mapper = AnnotatorMapper(source, **settings, random_state=rng)
     mapper.fit(X, enrolled)
     scores = annotator_ccc(test, mapper.predict_ratings(X, test)).drop(columns="n_ratings")
@@ -529,7 +536,12 @@ def _score_fold(
     name: str, source: _Remembered, parameters: dict[str, Any], fold: _Fold, enrolled: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test split, and score annotators and consensus."""
-    settings: dict[str, Any] = {"n_bootstrap": 0, "min_ratings": 1, "on_unknown": "consensus"} | parameters
+    settings: dict[str, Any] = {
+        "n_bootstrap": 0,
+        "n_folds": 0,
+        "min_ratings": 1,
+        "on_unknown": "consensus",
+    } | parameters
     tune = settings.pop("fine_tune", False)
     if name == "random":
         settings["strategy"] = "random"

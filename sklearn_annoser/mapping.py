@@ -21,6 +21,7 @@ from sklearn_annoser.ratings import Ratings
 __all__ = ["CALIBRATIONS", "STRATEGIES", "Mapping", "bootstrap_heads", "map_annotators", "predict_pairs", "score_heads"]
 
 STRATEGIES = ("joint", "separate", "top-n", "blend", "all", "random")
+CHOOSING = ("joint", "separate", "top-n")  # some heads, by their scores
 CALIBRATIONS = (None, "affine")
 BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
 
@@ -47,6 +48,7 @@ def map_annotators(
     calibration: str | None = None,
     min_ratings: int = 2,
     prior: Prior | None = None,
+    with_scores: bool = True,
     rng: np.random.RandomState | None = None,
 ) -> Mapping:
     """Map each annotator of `ratings` to known heads.
@@ -71,6 +73,8 @@ def map_annotators(
         A target with fewer ratings is not mapped but served by the mean of all heads.
     prior : Prior, default=None
         Needed by "blend" and by the calibration: what is known of samples and annotators.
+    with_scores : bool, default=True
+        Whether to score the heads if the strategy does not need it.
     rng : RandomState, default=None
         Needed by "random" only.
 
@@ -81,7 +85,9 @@ def map_annotators(
     check_option("strategy", strategy, STRATEGIES)
     check_option("calibration", calibration, CALIBRATIONS)
     check_number("n_heads", n_heads, low=1, integer=True)
-    scores = score_heads(hidden, heads, ratings)
+    scores = np.zeros((ratings.n_annotators, *heads.shape[:2]), dtype=np.float32)
+    if with_scores or strategy in CHOOSING:
+        scores = score_heads(hidden, heads, ratings)
     mapped = _mappable(ratings, strategy, min_ratings)
     chosen = _choose(scores, strategy, n_heads, rng)
     everyone = heads.mean(axis=0, dtype=np.float64)  # (n_outputs, n_hidden + 1)
@@ -226,7 +232,7 @@ def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
     np.minimum.at(low, codes, ratings.values)
     np.maximum.at(high, codes, ratings.values)
     informative = (high > low) | (counts == 1)[:, None]  # a single rating is compared by its error
-    if strategy in ("blend", "all", "random"):
+    if strategy not in CHOOSING:
         informative[:] = True
     elif strategy != "separate":  # one choice serves all outputs, so one informative output is enough
         informative[:] = informative.any(axis=1, keepdims=True)

@@ -21,8 +21,9 @@ from sklearn_annoser._validation import (
     check_option,
 )
 from sklearn_annoser.blending import Prior, learn_prior
+from sklearn_annoser.forecast import forecast_scores
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
-from sklearn_annoser.mapping import STRATEGIES, Mapping, bootstrap_heads, map_annotators
+from sklearn_annoser.mapping import CHOOSING, STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMappedRegressor"]
@@ -127,6 +128,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         bootstrap resamples in which the head was the best).
     confidence_ : float
         How clearly the selected head beats the others: 0.5 is luck, 1 is always.
+    expected_score_ : DataFrame, indexed by output
+        The CCC to expect of the selection on other samples, `score`, and the bounds `low` and `high` of an 80 %
+        interval.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of str, shape (n_features_in_,)
@@ -247,7 +251,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
-        return self._learn_prior(X[unseen], given)
+        return self._learn_prior(X[unseen], given[unseen], given)
 
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
         """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
@@ -277,7 +281,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed, net.device):
                 net.fit(_tensor(X), self._to_unit(ratings))
-            return self._take(net, ratings.annotators)._learn_prior(X, given)
+            return self._take(net, ratings.annotators)._learn_prior(X, given, given)
         n_new = len(set(ratings.annotators) - set(self.annotators_))
         ratings = self._after_known(ratings)
         unit = self._to_unit(ratings)
@@ -442,9 +446,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
 
-    def _learn_prior(self, X: np.ndarray, ratings: Ratings) -> AnnotatorMappedRegressor:
+    def _learn_prior(self, X: np.ndarray, unseen: Ratings, ratings: Ratings) -> AnnotatorMappedRegressor:
         """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings."""
-        self.prior_ = learn_prior(self._hidden_blocks(X), ratings)
+        self.prior_ = learn_prior(self._hidden_blocks(X), self.heads_.mean(axis=0), unseen, ratings)
         return self
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
@@ -506,6 +510,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         n_heads: int = 5,
         calibration: str | None = None,
         n_bootstrap: int = 100,
+        n_folds: int = 5,
     ) -> Any:
         """Find the known annotator who is most similar to a new one; `predict` then predicts as they would.
 
@@ -527,6 +532,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             annotators, make one expect: recommended.
         n_bootstrap : int, default=100
             Resamples behind `wins` and `confidence_`; 0 for none.
+        n_folds : int, default=5
+            Folds of the ratings behind `expected_score_`.
 
         Returns
         -------
@@ -545,22 +552,15 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_is_fitted(self)
         check_option("strategy", strategy, STRATEGIES)
         check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
+        check_number("n_folds", n_folds, low=2, integer=True)
         X, ratings = self._check_enrollment(X, y)
         hidden = np.concatenate(list(self._hidden_blocks(X)))
         rng = self._rng()
-        mapping = map_annotators(
-            hidden,
-            self.heads_,
-            ratings,
-            strategy=strategy,
-            n_heads=n_heads,
-            calibration=calibration,
-            min_ratings=1,
-            prior=self.prior_.with_samples([hidden]),
-            rng=rng,
-        )
+        prior = self.prior_.with_samples([hidden])
+        how: dict[str, Any] = {"strategy": strategy, "n_heads": n_heads, "calibration": calibration, "min_ratings": 1}
+        mapping = map_annotators(hidden, self.heads_, ratings, prior=prior, rng=rng, **how)
         self._report_unmapped(mapping, ratings)
-        if strategy in ("blend", "all", "random"):
+        if strategy not in CHOOSING:
             wins, confidence = np.zeros(len(self.heads_)), np.nan
         else:
             wins, confidence = bootstrap_heads(
@@ -570,6 +570,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         table = table.assign(score=mapping.scores[0].sum(axis=1), wins=wins)
         self.selection_ = table.sort_values("score", ascending=False, kind="stable")
         self.confidence_ = confidence
+        forecast = forecast_scores(mapping, hidden, self.heads_, ratings, prior, n_folds=n_folds, rng=rng, **how)
+        columns = {"score": forecast.score[0], "low": forecast.low[0], "high": forecast.high[0]}
+        self.expected_score_ = pd.DataFrame(columns, index=pd.Index(self.outputs_, name="output"))
         self._selected_head = mapping.heads[0]
         self.selected_annotator_ = self._selected_label(mapping, strategy)
         return self.selected_annotator_
@@ -583,7 +586,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """
         self.selected_annotator_ = None
         self._selected_head = None
-        for name in ("selection_", "confidence_"):
+        for name in ("selection_", "confidence_", "expected_score_"):
             if hasattr(self, name):
                 delattr(self, name)
         return self

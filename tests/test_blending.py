@@ -26,21 +26,33 @@ def make_corpus(n_annotators=12, n_samples=120, n_ratings=30, noise=0.5, spreads
     return hidden, heads, Ratings.from_dense(values)
 
 
+def prior_of(hidden, ratings):
+    """What a corpus tells, predicted by an arbitrary head."""
+    head = np.random.RandomState(98).normal(size=(hidden.shape[1], hidden.shape[2] + 1))
+    return learn_prior([hidden], head, ratings, ratings)
+
+
 # ---------------------------------------------------------------------- prior
 
 
 def test_moments_equal_those_taken_sample_by_sample_in_any_blocks():
-    hidden, _, ratings = make_corpus()
-    prior = learn_prior(np.array_split(hidden, [7, 50, 51]), ratings)
+    hidden, heads, ratings = make_corpus()
+    prior = learn_prior(np.array_split(hidden, [7, 50, 51]), heads.mean(axis=0), ratings, ratings)
     for output in range(2):
         mean, second = plain_moments(hidden[:, output])
         np.testing.assert_allclose(prior.mean[output], mean, atol=1e-12)
         np.testing.assert_allclose(prior.second[output], second, atol=1e-12)
+        pairs = []
+        for label in ratings.annotators:
+            rows, values = ratings.of(label)
+            predicted = np.c_[hidden[rows, output], np.ones(len(rows))] @ heads[:, output].mean(axis=0)
+            pairs.append(np.stack([values[:, output] - values[:, output].mean(), predicted - predicted.mean()]))
+        np.testing.assert_allclose(prior.correlation[output], np.corrcoef(np.concatenate(pairs, axis=1))[0, 1])
 
 
 def test_rating_variances_equal_the_formulas():
     hidden, _, ratings = make_corpus(n_annotators=8)
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     for output in range(2):
         each = [ratings.of(label)[1][:, output] for label in ratings.annotators]
         pooled = np.mean([np.var(values, ddof=1) for values in each])  # all have as many ratings
@@ -57,7 +69,7 @@ def test_a_population_of_annotators_is_recovered():
         n_annotators=400, n_samples=500, n_ratings=200, noise=0.1, spreads=0.3, offsets=1.0
     )
     alike = make_corpus(n_annotators=400, n_samples=500, n_ratings=200, noise=0.1, spreads=0.0, offsets=0.0)[2]
-    differing, same = learn_prior([hidden], ratings), learn_prior([hidden], alike)
+    differing, same = prior_of(hidden, ratings), prior_of(hidden, alike)
     assert (differing.offset_variance > 5 * same.offset_variance).all()
     assert (differing.n_worth < same.n_worth / 1.5).all()
 
@@ -73,7 +85,7 @@ def test_a_population_of_annotators_is_recovered():
 )
 def test_a_poor_source_still_gives_a_usable_prior(values):
     hidden = np.random.RandomState(0).normal(size=(len(values), 1, 3))
-    prior = learn_prior([hidden], Ratings.from_rows(values[:, None], "a"))
+    prior = prior_of(hidden, Ratings.from_rows(values[:, None], "a"))
     assert (prior.variance > 0).all()
     np.testing.assert_allclose(prior.n_worth, 12.5)
     np.testing.assert_allclose(prior.offset_variance, 0.1 * prior.variance)
@@ -81,7 +93,7 @@ def test_a_poor_source_still_gives_a_usable_prior(values):
 
 def test_samples_of_the_target_outweigh_the_source_as_they_grow():
     hidden, _, ratings = make_corpus()
-    prior, other = learn_prior([hidden], ratings), 3 + np.abs(np.random.RandomState(1).normal(size=(3000, 2, HIDDEN)))
+    prior, other = prior_of(hidden, ratings), 3 + np.abs(np.random.RandomState(1).normal(size=(3000, 2, HIDDEN)))
     for n in (30, 3000):
         seen = prior.with_samples([other[:n]])
         share = n / (n + 30)
@@ -97,7 +109,7 @@ def test_samples_of_the_target_outweigh_the_source_as_they_grow():
 @pytest.mark.parametrize("n_ratings", [1, 3, 7, 40])
 def test_a_blended_head_equals_the_formula(n_ratings):
     hidden, heads, ratings = make_corpus()
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     new_hidden, _, new = make_corpus(n_annotators=3, n_samples=60, n_ratings=n_ratings, seed=1)
     blended = blend_heads(new_hidden, heads, new, prior)
     for target, label in enumerate(new.annotators):
@@ -109,7 +121,7 @@ def test_a_blended_head_equals_the_formula(n_ratings):
 
 def test_nobody_has_ratings_nobody_moves():
     hidden, heads, ratings = make_corpus()
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     without_first = Ratings.from_dense(np.where(np.arange(12)[:, None] == 0, np.nan, ratings.to_dense()))
     blended = blend_heads(hidden, heads, without_first, prior)
     np.testing.assert_allclose(blended[0], heads.mean(axis=0))
@@ -118,14 +130,14 @@ def test_nobody_has_ratings_nobody_moves():
 
 def test_float32_gives_nearly_the_same():
     hidden, heads, ratings = make_corpus()
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     narrow = blend_heads(hidden.astype(np.float32), heads.astype(np.float32), ratings, prior)
     np.testing.assert_allclose(narrow, blend_heads(hidden, heads, ratings, prior), atol=1e-4)
 
 
 def test_the_order_of_heads_and_of_annotators_does_not_matter():
     hidden, heads, ratings = make_corpus()
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     blended = blend_heads(hidden, heads, ratings, prior)
     np.testing.assert_allclose(blend_heads(hidden, heads[::-1], ratings, prior), blended, atol=1e-10)
     one = blend_heads(hidden, heads, ratings.keep_annotators([ratings.annotators[4]]), prior)
@@ -134,18 +146,18 @@ def test_the_order_of_heads_and_of_annotators_does_not_matter():
 
 def test_ratings_on_another_scale_blend_alike():
     hidden, heads, ratings = make_corpus()
-    blended = blend_heads(hidden, heads, ratings, learn_prior([hidden], ratings))
+    blended = blend_heads(hidden, heads, ratings, prior_of(hidden, ratings))
     scaled, moved = heads * 12.0, ratings.with_values(ratings.values * 12 + 13)
     scaled[:, :, -1] += 13
     blended[:, :, :] *= 12
     blended[:, :, -1] += 13
-    np.testing.assert_allclose(blend_heads(hidden, scaled, moved, learn_prior([hidden], moved)), blended, atol=1e-8)
+    np.testing.assert_allclose(blend_heads(hidden, scaled, moved, prior_of(hidden, moved)), blended, atol=1e-8)
 
 
 @pytest.mark.parametrize("n_ratings", [5, 20, 100])
 def test_planted_annotators_are_predicted_better_than_by_the_mean_of_all(n_ratings):
     hidden, heads, ratings = make_corpus(n_samples=200, n_ratings=100)
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     new_hidden, truth, new = make_corpus(n_annotators=40, n_samples=300, n_ratings=n_ratings, seed=3)
     blended = blend_heads(new_hidden, heads, new, prior)
     slope, offset = calibrate_heads(new_hidden, blended, new, prior.with_samples([new_hidden]), with_offset=False)
@@ -166,7 +178,7 @@ def test_planted_annotators_are_predicted_better_than_by_the_mean_of_all(n_ratin
 
 def test_a_single_known_head_is_enough():
     hidden, heads, ratings = make_corpus()
-    prior = learn_prior([hidden], ratings)
+    prior = prior_of(hidden, ratings)
     blended = blend_heads(hidden, heads[:1], ratings, prior)
     assert np.isfinite(blended).all()
     assert np.abs(blended - heads[0]).max() > 0.1

@@ -34,8 +34,8 @@ def make_case(counts, n_known=6, n_outputs=2, n_hidden=4, seed=0, dtype=np.float
 
 def make_prior(n_outputs=2, n_hidden=4, seed=5):
     """What a source corpus of other samples tells."""
-    hidden, _, ratings = make_case([20, 30, 25, 15], n_outputs=n_outputs, n_hidden=n_hidden, seed=seed)
-    return learn_prior([hidden], ratings)
+    hidden, heads, ratings = make_case([20, 30, 25, 15], n_outputs=n_outputs, n_hidden=n_hidden, seed=seed)
+    return learn_prior([hidden], heads.mean(axis=0), ratings, ratings)
 
 
 PRIOR = make_prior()

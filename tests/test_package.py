@@ -27,7 +27,7 @@ ROWS = [
     {"displays"},
     {"evaluation"},
     {"regressor", "mapper"},
-    {"heads"},
+    {"heads", "forecast"},
     {"network", "mapping", "encoders", "datasets"},
     {"blending"},
     {"metrics", "significance"},
