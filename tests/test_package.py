@@ -25,6 +25,7 @@ ROWS = [
     {"__main__"},
     {"reproduce"},
     {"displays"},
+    {"reliability"},
     {"evaluation"},
     {"regressor", "mapper"},
     {"heads", "forecast"},
