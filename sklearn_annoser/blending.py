@@ -17,7 +17,7 @@ import numpy as np
 
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["Prior", "blend_heads", "calibrate_heads", "learn_prior"]
+__all__ = ["Prior", "blend_heads", "calibrate_heads", "count_by_output", "learn_prior"]
 
 ENOUGH_RATINGS = 10  # of a known annotator, to tell their mean and spread
 DOUBT = 2  # the number of known annotators that the two guesses below count for
@@ -144,6 +144,22 @@ def _by_output(ratings: Ratings) -> Iterator[tuple[np.ndarray, np.ndarray, int]]
     for values in ratings.values.T.astype(np.float64):
         given = np.isfinite(values)
         yield ratings.codes[given], values[given], ratings.n_annotators
+
+
+def count_by_output(ratings: Ratings) -> np.ndarray:
+    """Count each annotator's ratings of each output.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Ratings, NaN where an output was not rated.
+
+    Returns
+    -------
+    array of int, shape (n_annotators, n_outputs)
+    """
+    counted = [np.bincount(codes, minlength=n) for codes, _, n in _by_output(ratings)]
+    return np.stack(counted, axis=1)
 
 
 def _rating_variances(codes: np.ndarray, values: np.ndarray, n_annotators: int) -> tuple[float, float, float]:

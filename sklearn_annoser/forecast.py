@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.blending import Prior, calibrate_heads
+from sklearn_annoser.blending import Prior, calibrate_heads, count_by_output
 from sklearn_annoser.mapping import Mapping, map_annotators, predict_pairs
 from sklearn_annoser.ratings import Ratings
 
@@ -196,7 +196,7 @@ def _agreement(
         with_offset = how.get("strategy") != "blend"
         slope, offset = calibrate_heads(hidden, mapping.heads, ratings, prior, with_offset=with_offset)
         moved = centre * (slope - 1) + offset
-    n = _counts(ratings)
+    n = count_by_output(ratings)
     own = slope * spread  # what the ratings' deviation is expected to be
     unexplained = np.sqrt(1 - rho**2)  # what is drawn by chance beside the predictions, as a share of the deviation
     log_ratio = np.log(slope) + draws[0] / np.sqrt(2 * (prior.n_worth + np.maximum(n - 1, 0)))
@@ -205,10 +205,3 @@ def _agreement(
         log_ratio = log_ratio + unexplained * draws[2] / np.sqrt(unseen)
         off = off + unexplained * draws[3] / np.sqrt(unseen)
     return 2 / (np.exp(log_ratio) + np.exp(-log_ratio) + off**2 * slope)
-
-
-def _counts(ratings: Ratings) -> np.ndarray:
-    """Return the number of ratings of each annotator and output."""
-    given = np.isfinite(ratings.values)
-    columns = [np.bincount(ratings.codes[own], minlength=ratings.n_annotators) for own in given.T]
-    return np.stack(columns, axis=1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_annoser._validation import check_number, check_option
-from sklearn_annoser.blending import Prior, blend_heads, calibrate_heads
+from sklearn_annoser.blending import Prior, blend_heads, calibrate_heads, count_by_output
 from sklearn_annoser.metrics import ccc_from_moments
 from sklearn_annoser.ratings import Ratings
 
@@ -158,19 +158,20 @@ def score_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> np.n
     Returns
     -------
     array of float32, shape (n_targets, n_heads, n_outputs)
-        0 for a target without ratings, and where all of a target's ratings are equal.
+        0 for a target without ratings of an output, and where all of them are equal.
     """
-    order = np.argsort(ratings.codes, kind="stable")
-    rows, values = ratings.rows[order], ratings.values[order].astype(np.float64)
-    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
-    ends = counts.cumsum()
     scores = np.zeros((ratings.n_annotators, len(heads), heads.shape[1]), dtype=np.float32)
-    for targets in _blocks_of_targets(counts):
-        first, last = (ends - counts)[targets[0]], ends[targets[-1]]
-        part = slice(first, last)
-        starts = (ends - counts)[targets] - first
-        for output in range(heads.shape[1]):
-            moments = _moments(hidden[rows[part], output], values[part, output], starts, counts[targets])
+    order = np.argsort(ratings.codes, kind="stable")
+    for output in range(heads.shape[1]):
+        given = order[np.isfinite(ratings.values[order, output])]
+        rows, values = ratings.rows[given], ratings.values[given, output].astype(np.float64)
+        counts = np.bincount(ratings.codes[given], minlength=ratings.n_annotators)
+        ends = counts.cumsum()
+        for targets in _blocks_of_targets(counts):
+            first, last = (ends - counts)[targets[0]], ends[targets[-1]]
+            part = slice(first, last)
+            starts = (ends - counts)[targets] - first
+            moments = _moments(hidden[rows[part], output], values[part], starts, counts[targets])
             for start in range(0, len(heads), BLOCK_HEADS):
                 block = slice(start, start + BLOCK_HEADS)
                 scores[targets, block, output] = _score_block(*moments, starts, heads[block, output], counts[targets])
@@ -225,18 +226,18 @@ def _score_block(
 
 def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
     """Tell for each target and output whether there are ratings enough, and different ones, to choose a head by."""
-    n, codes = ratings.n_annotators, ratings.codes
-    counts = np.bincount(codes, minlength=n)
-    enough = np.repeat((counts >= max(min_ratings, 1))[:, None], ratings.n_outputs, axis=1)
-    low, high = np.full(enough.shape, np.inf), np.full(enough.shape, -np.inf)
-    np.minimum.at(low, codes, ratings.values)
-    np.maximum.at(high, codes, ratings.values)
-    informative = (high > low) | (counts == 1)[:, None]  # a single rating is compared by its error
+    counts = count_by_output(ratings)
+    enough = counts >= max(min_ratings, 1)
+    low, high = np.full(counts.shape, np.inf), np.full(counts.shape, -np.inf)
+    np.fmin.at(low, ratings.codes, ratings.values)  # these pass over what is missing
+    np.fmax.at(high, ratings.codes, ratings.values)
+    informative = (high > low) | (counts == 1)  # a single rating is compared by its error
     if strategy not in CHOOSING:
         informative[:] = True
-    elif strategy != "separate":  # one choice serves all outputs, so one informative output is enough
-        informative[:] = informative.any(axis=1, keepdims=True)
-    return enough & informative
+    usable = enough & informative
+    if strategy != "separate":  # one choice serves all outputs, so one informative output is enough
+        usable[:] = usable.any(axis=1, keepdims=True)
+    return usable
 
 
 def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.RandomState | None) -> np.ndarray | None:
@@ -278,7 +279,7 @@ def bootstrap_heads(
     heads : array, shape (n_heads, n_outputs, n_hidden + 1)
         Heads of the known annotators.
     values : array, shape (n_ratings, n_outputs)
-        The ratings.
+        The ratings; NaN where an output was not rated.
     strategy : {"joint", "separate", "top-n"}, default="joint"
         "separate" chooses for each output on its own, and averages over the outputs whose ratings differ; the others
         choose by the sum of the outputs' CCC.
@@ -322,10 +323,14 @@ def _resampled_ccc(
     In raw moments, with `E` the mean over a resample, the CCC is
     :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: three matrix products.
     """
-    weight = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
     scores = np.zeros((1 if joint else heads.shape[1], len(counts), len(heads)), dtype=np.float32)
     for output in range(heads.shape[1]):
-        true = values[:, output].astype(np.float64)
+        given = np.isfinite(values[:, output])
+        if not given.any():
+            continue
+        own = counts[:, given]
+        weight = (own / np.maximum(own.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+        true = values[given, output].astype(np.float64)
         centre = true.mean()
         true = (true - centre).astype(np.float32)[:, None]  # centred, so that float32 keeps the digits that matter
         mean_true, square_true = weight @ true, weight @ true**2  # (n_resamples, 1)
@@ -333,7 +338,7 @@ def _resampled_ccc(
         constant = (square_true - mean_true**2)[:, 0] <= 1e-6 * (true**2).mean()
         for start in range(0, len(heads), BLOCK_HEADS):
             head = heads[start : start + BLOCK_HEADS, output]
-            pred = hidden[:, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
+            pred = hidden[given, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
             means = weight @ pred
             means *= 2 * mean_true
             ccc = weight @ (2 * true * pred)
