@@ -25,6 +25,8 @@ SPREAD_VARIANCE = 0.04  # of the logarithm of a deviation: annotators differ by 
 OFFSET_SHARE = 0.1  # of the variance of ratings: what annotators' means differ by
 SOURCE_SAMPLES = 30  # the number of target samples that the source's count for, where the two corpora differ
 OWN_SHARE = 0.3  # of the variance between known heads: what a new head may have of its own
+NEAR_SHARE = 0.3  # of that covariance, around a known head
+NEGLIGIBLE = 1e-10  # probability of a known head, beside that of the likeliest
 LEAST_SHARE = 0.05  # of the variance of ratings: what heads differ by at least, if there are too few to tell
 NOISE_SHARES = np.array([0.25, 0.5, 1.0])  # of the variance of ratings: what no head explains
 
@@ -189,15 +191,17 @@ def _variance(values: np.ndarray) -> float:
 def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:
     r"""Blend what is known of all heads with what each new annotator has shown.
 
-    A new head is expected to be normal around the mean :math:`m` of the known heads, with their covariance :math:`S`,
-    a variance of its own in every direction of the hidden features, and one of its bias:
-    :math:`w \sim N(m, V)`. With ratings :math:`y = H w + \varepsilon`, :math:`\varepsilon \sim N(0, \sigma^2)`, it is
+    A new annotator is either somebody of their own or much like one of the known annotators, each with probability a
+    half. Somebody of their own has a head :math:`w \sim N(m, V)` around the mean :math:`m` of the known heads; `V` is
+    their covariance, and a variance in every direction of the hidden features and of the bias besides. Somebody like
+    annotator :math:`a` has :math:`w \sim N(w_a, 0.3 V)`. With ratings :math:`y = H w + \varepsilon`,
+    :math:`\varepsilon \sim N(0, \sigma^2)`, a head around :math:`c` with covariance `C` is expected to be
 
-    .. math:: \hat w = m + V H^\top (H V H^\top + \sigma^2 I)^{-1} (y - H m),
+    .. math:: c + C H^\top (H C H^\top + \sigma^2 I)^{-1} (y - H c),
 
-    averaged over a few noise variances :math:`\sigma^2`, each with the probability that the ratings give it: the
-    evidence :math:`N(y; H m, H V H^\top + \sigma^2 I)`. It is a ridge regression around the mean head which is least
-    ridged where the known heads differ, and needs no more than one small decomposition for each annotator.
+    a ridge regression around `c`. All of these, and a few variances :math:`\sigma^2`, are averaged with the
+    probabilities that the ratings give them, those of all outputs together: the evidence
+    :math:`N(y; H c, H C H^\top + \sigma^2 I)` times the probability before.
 
     Parameters
     ----------
@@ -222,19 +226,77 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     """
     everyone = heads.mean(axis=0, dtype=np.float64)
     blended = np.repeat(everyone[None], ratings.n_annotators, axis=0)
+    known = [_Known(heads[:, output], everyone[output], prior, output) for output in range(heads.shape[1])]
     order = np.argsort(ratings.codes, kind="stable")
     ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
-    for output, mean_head in enumerate(everyone):
-        factor = _prior_factor(heads[:, output], mean_head, prior, output)
-        noises = NOISE_SHARES * prior.variance[output]
-        values = ratings.values[:, output].astype(np.float64)
-        for target, mine in enumerate(np.split(order, ends[:-1])):
-            mine = mine[np.isfinite(values[mine])]
-            if len(mine):
-                seen = _with_one(hidden[ratings.rows[mine], output].astype(np.float64))
-                moved = _posterior_mean(seen @ factor, values[mine] - seen @ mean_head, noises)
-                blended[target, output] += factor @ moved
+    for target, mine in enumerate(np.split(order, ends[:-1])):
+        given = np.isfinite(ratings.values[mine])
+        told = [
+            known[output].told_by(hidden[ratings.rows[mine[own]], output], ratings.values[mine[own], output])
+            for output, own in enumerate(given.T)
+            if own.any()
+        ]
+        if told:
+            likely = known[0].log_prior + sum(np.logaddexp.reduce(one.evidence, axis=0) for one in told)
+            likely = np.exp(likely - likely.max())
+            some = np.flatnonzero(likely > NEGLIGIBLE)
+            likely = likely[some] / likely[some].sum()
+            moved = iter(told)
+            for output, own in enumerate(given.T):
+                blended[target, output] = likely @ known[output].centres[some]
+                if own.any():
+                    blended[target, output] += known[output].factor @ next(moved).expected(likely, some)
     return blended
+
+
+class _Known:
+    """What a new head may be near to, for one output: the mean of all heads, and each of them."""
+
+    def __init__(self, heads: np.ndarray, everyone: np.ndarray, prior: Prior, output: int) -> None:
+        self.centres = np.concatenate([everyone[None].astype(heads.dtype), heads])  # (1 + n_heads, n_hidden + 1)
+        self.log_prior = np.log(np.append([0.5], np.full(len(heads), 0.5 / len(heads))))
+        self.factor = _prior_factor(heads, everyone, prior, output)
+        self.noises = NOISE_SHARES * prior.variance[output]
+
+    def told_by(self, hidden: np.ndarray, values: np.ndarray) -> _Told:
+        """Return what one annotator's ratings tell."""
+        seen, values = _with_one(hidden.astype(np.float64)), values.astype(np.float64)
+        n, beyond = len(values), 0.0
+        if n > seen.shape[1]:  # so many ratings tell no more than as many sums of them as there are weights
+            basis, seen = np.linalg.qr(seen)
+            total, values = values @ values, basis.T @ values
+            beyond = max(total - values @ values, 0.0)
+        predicted = seen.astype(self.centres.dtype) @ self.centres.T  # (n_ratings, 1 + n_heads)
+        return _Told(seen @ self.factor, values.astype(predicted.dtype)[:, None] - predicted, self.noises, n, beyond)
+
+
+class _Told:
+    """What one annotator's ratings of one output tell of each centre and noise."""
+
+    def __init__(self, features: np.ndarray, residuals: np.ndarray, noises: np.ndarray, n: int, beyond: float) -> None:
+        self.features = features  # (n_ratings, n_hidden + 1), of standard normal weights
+        explained, self.axes = np.linalg.eigh(features @ features.T)
+        self.rotated = self.axes.T.astype(residuals.dtype) @ residuals  # (n_ratings, 1 + n_heads)
+        # The mean of all leaves room for the whole covariance, each head for a part of it.
+        shares = np.array([1.0, NEAR_SHARE])[:, None]
+        self.variances = shares * np.maximum(explained, 0) + noises[:, None, None]  # (n_noises, 2, n_ratings)
+        unseen = (n - len(explained)) * np.log(noises) + beyond / noises
+        extent = np.log(self.variances).sum(axis=2) + unseen[:, None]
+        fit = (1 / self.variances).astype(residuals.dtype) @ self.rotated**2  # (n_noises, 2, 1 + n_heads)
+        self.evidence = -0.5 * (fit[:, 1] + extent[:, 1:])
+        self.evidence[:, 0] = -0.5 * (fit[:, 0, 0] + extent[:, 0])
+
+    def expected(self, likely: np.ndarray, some: np.ndarray) -> np.ndarray:
+        """Return the weights of the features, averaged over noises, and over some centres with their probabilities."""
+        probability = np.exp(self.evidence[:, some] - self.evidence[:, some].max(axis=0))
+        probability *= likely / probability.sum(axis=0)
+        everyone = some == 0  # of whom the whole covariance is left
+        pulled = np.zeros(len(self.features))
+        for row, (whole, near) in zip(probability, self.variances, strict=True):
+            weighted = self.rotated[:, some] * row
+            pulled += weighted[:, everyone].sum(axis=1) / whole
+            pulled += NEAR_SHARE * weighted[:, ~everyone].sum(axis=1) / near
+        return self.features.T @ (self.axes @ pulled)
 
 
 def _prior_factor(heads: np.ndarray, mean_head: np.ndarray, prior: Prior, output: int) -> np.ndarray:
@@ -252,22 +314,6 @@ def _prior_factor(heads: np.ndarray, mean_head: np.ndarray, prior: Prior, output
     covariance[-1, -1] += prior.offset_variance[output]
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0))
-
-
-def _posterior_mean(features: np.ndarray, residual: np.ndarray, noises: np.ndarray) -> np.ndarray:
-    """Return the expected weights of features, (n_features,), if they are standard normal a priori."""
-    left, values, right = np.linalg.svd(features, full_matrices=False)
-    rotated = left.T @ residual
-    beyond = max(residual @ residual - rotated @ rotated, 0.0)  # what no weights explain
-    variance = values**2 + noises[:, None]  # (n_noises, n_values)
-    evidence = -0.5 * (
-        (rotated**2 / variance + np.log(variance)).sum(axis=1)
-        + (len(residual) - len(values)) * np.log(noises)
-        + beyond / noises
-    )
-    probability = np.exp(evidence - evidence.max())
-    probability /= probability.sum()
-    return right.T @ (values * rotated * (probability @ (1 / variance)))
 
 
 def calibrate_heads(

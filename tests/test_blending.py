@@ -114,9 +114,7 @@ def test_a_blended_head_equals_the_formula(n_ratings):
     blended = blend_heads(new_hidden, heads, new, prior)
     for target, label in enumerate(new.annotators):
         rows, values = new.of(label)
-        for output in range(2):
-            expected = plain_blend(new_hidden[rows, output], heads[:, output], values[:, output], prior, output)
-            np.testing.assert_allclose(blended[target, output], expected, atol=1e-9)
+        np.testing.assert_allclose(blended[target], plain_blend(new_hidden[rows], heads, values, prior), atol=1e-8)
 
 
 def test_nobody_has_ratings_nobody_moves():
@@ -174,6 +172,45 @@ def test_planted_annotators_are_predicted_better_than_by_the_mean_of_all(n_ratin
     assert means["blend"] > means["mean"] + 0.05
     if n_ratings == 100:
         assert means["blend"] > 0.95
+
+
+def test_more_ratings_than_weights_tell_the_same_in_fewer_numbers():
+    hidden, heads, ratings = make_corpus()
+    prior = prior_of(hidden, ratings)
+    new_hidden, _, new = make_corpus(n_annotators=1, n_samples=30, n_ratings=HIDDEN + 1, seed=1)
+    few = blend_heads(new_hidden, heads, new, prior)
+    rows, values = new.of(new.annotators[0])
+    np.testing.assert_allclose(few[0], plain_blend(new_hidden[rows], heads, values, prior), atol=1e-8)
+    many_hidden, _, many = make_corpus(n_annotators=1, n_samples=60, n_ratings=50, seed=2)
+    rows, values = many.of(many.annotators[0])
+    blended = blend_heads(many_hidden, heads, many, prior)
+    np.testing.assert_allclose(blended[0], plain_blend(many_hidden[rows], heads, values, prior), atol=1e-8)
+
+
+def test_who_is_like_a_known_annotator_is_found():
+    hidden, heads, ratings = make_corpus(n_annotators=12, noise=0.1)
+    prior = prior_of(hidden, ratings)
+    rows = np.arange(8)
+    values = np.einsum("noh,oh->no", hidden[rows], heads[3, :, :-1]) + heads[3, :, -1]
+    blended = blend_heads(hidden[rows], heads, Ratings.from_rows(values, "new"), prior)[0]
+    distance = np.abs(heads - blended).mean(axis=(1, 2))
+    assert distance.argmin() == 3
+    assert distance[3] < 0.5 * np.abs(heads.mean(axis=0) - heads[3]).mean()
+
+
+def test_an_output_tells_of_another_that_was_not_rated():
+    hidden, heads, ratings = make_corpus(n_annotators=12, noise=0.1)
+    prior = prior_of(hidden, ratings)
+    rows = np.arange(20)
+    values = np.einsum("noh,oh->no", hidden[rows], heads[3, :, :-1]) + heads[3, :, -1]
+    both = Ratings.from_rows(values, "new")
+    values[:, 1] = np.nan
+    half = Ratings.from_rows(np.nan_to_num(values), "new")
+    half.values.setflags(write=True)
+    half.values[:, 1] = np.nan
+    told = blend_heads(hidden[rows], heads, half, prior)[0]
+    np.testing.assert_allclose(told[0], blend_heads(hidden[rows], heads, both, prior)[0, 0], atol=0.1)
+    assert np.abs(told[1] - heads[3, 1]).mean() < np.abs(heads[:, 1].mean(axis=0) - heads[3, 1]).mean()
 
 
 def test_a_single_known_head_is_enough():
