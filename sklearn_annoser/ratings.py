@@ -356,8 +356,8 @@ class Ratings:
             row, output = partly[0]
             raise ValueError(
                 f"{len(np.unique(partly[:, 0]))} samples have no rating of some output (the first is "
-                f"{self.outputs[output]!r} at position {row}), so there is no consensus to use as an array. Keep those with all of them: "
-                "rated = np.isfinite(ratings.consensus()).all(axis=1); X[rated], ratings[rated]."
+                f"{self.outputs[output]!r} at position {row}), so there is no consensus to use as an array. Keep those "
+                "with all of them: rated = np.isfinite(ratings.consensus()).all(axis=1); X[rated], ratings[rated]."
             )
         return consensus.astype(dtype or np.float64, copy=False)
 
