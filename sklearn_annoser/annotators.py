@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples, silhouette_score
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from sklearn_annoser._validation import check_known, check_number
@@ -24,8 +25,9 @@ from sklearn_annoser.metrics import ccc_from_moments
 __all__ = ["annotator_outliers", "annotator_similarity", "cluster_annotators", "embed_annotators"]
 
 BLOCK = 256  # annotators whose similarity with all others is computed at once
-N_COMPONENTS = 5  # in which groups are looked for
-N_CHANCE_OUTLIERS = 399  # simulated corpora: p values go down to 1 / 400
+N_COMPONENTS = 5  # in which groups and outliers are looked for
+N_CHANCE_OUTLIERS = 99  # simulated corpora: p values go down to 1 / 100
+N_NEIGHBOURS = 3  # like-minded annotators whom an outlier lacks
 N_CHANCE_CLUSTERS = 19  # the best of 20 is the level 0.05
 MAX_CLUSTERS = 8
 MAX_JUDGED = 1000  # annotators on whom the number of groups is decided
@@ -129,20 +131,17 @@ def embed_annotators(
     return frame, pd.Series(explained, index=names, name="explained_variance_ratio")
 
 
-def annotator_outliers(
-    model: Any, X: Any = None, *, output: str | None = None, n_components: int = 5, alpha: float = 0.05
-) -> pd.DataFrame:
+def annotator_outliers(model: Any, X: Any = None, *, output: str | None = None, alpha: float = 0.05) -> pd.DataFrame:
     r"""Find annotators who predict like nobody else.
 
-    The distance of an annotator is that from the median of all on the map of :func:`embed_annotators`, each component
-    divided by its spread :math:`s_c`, which is 1.4826 times the median absolute deviation:
+    The distance is that to the third most similar annotator, on the first five components of the map of
+    :func:`embed_annotators`: with X about the root mean square difference of the two's predictions. A group of four
+    who agree are no outliers, however far from all others.
 
-    .. math:: d_a = \sqrt{\sum_c \left( \frac{z_{ac} - \mathrm{median}(z_c)}{s_c} \right)^2}
-
-    The p value is the share of 400 corpora of as many normally distributed annotators whose *largest* distance is
-    longer. So if annotators are normally distributed, some are flagged in a share of `alpha` of the corpora. A long
-    tail, as of annotators with many ratings among such with few, gets flagged too: it is not normal. Fewer than a dozen
-    annotators are too few to call one an outlier.
+    The p value compares it, in units of the annotators' spread by the median absolute deviation, with the *largest* in
+    each of 99 simulated corpora of as many normally distributed annotators. So if annotators are normally distributed,
+    any are flagged in a share of `alpha` of the corpora. A long tail, as of annotators with many ratings among such
+    with few, gets flagged too: it is not normal.
 
     Parameters
     ----------
@@ -152,8 +151,6 @@ def annotator_outliers(
         Features of samples to compare the predictions on. None: compare the heads.
     output : str, default=None
         One of `outputs_`. None: all together; choose one where their scales differ.
-    n_components : int, default=5
-        Number of components; fewer if there are fewer annotators.
     alpha : float, default=0.05
         How often chance may flag any annotator at all.
 
@@ -172,10 +169,9 @@ def annotator_outliers(
     >>> annotator_outliers(model.fit(source.X, source.ratings), source.X)["outlier"].sum().item()
     0
     """
-    check_number("n_components", n_components, low=1, integer=True)
     check_number("alpha", alpha, low=0, high=1, open_low=True)
     predictor, points = _points(model, X, output)
-    table = _outliers(_leading(points, n_components), alpha)
+    table = _outliers(_leading(points), alpha)
     table.index = pd.Index(predictor.annotators_, name="annotator")
     return table.sort_values("distance", ascending=False, kind="stable")
 
@@ -190,10 +186,11 @@ def cluster_annotators(
 ) -> pd.DataFrame:
     """Group annotators who predict alike, if there are groups.
 
-    K-means on the first five components of the map of :func:`embed_annotators`, outliers left out. Their number, 2 to
-    8, is that of the highest mean silhouette; but it has to be higher than for each of 19 sets of normally distributed
-    annotators with the same variances, else all are one group. So chance finds groups in one corpus of 20, if
-    annotators are normally distributed; if they are not, groups are a description, and need not be kinds of people.
+    K-means on the leading components, at most five, of the map of :func:`embed_annotators`, outliers left out. The
+    number of groups, 2 to 8, is that of the highest mean silhouette; but it has to be higher than for each of 19 sets
+    of normally distributed annotators with the same variances, else all are one group. So chance finds groups in one
+    corpus of 20, if annotators are normally distributed; if they are not, groups are a description, and need not be
+    kinds of people.
 
     Parameters
     ----------
@@ -227,7 +224,7 @@ def cluster_annotators(
     """
     predictor, points = _points(model, X, output)
     rng = check_random_state(random_state)
-    coordinates = _leading(points, N_COMPONENTS)
+    coordinates = _leading(points)
     inside = ~_outliers(coordinates, 0.05)["outlier"].to_numpy()
     n_inside = int(inside.sum())
     if n_clusters is None:
@@ -302,30 +299,36 @@ def _components(points: np.ndarray, n_components: int) -> tuple[np.ndarray, np.n
     return pca.fit_transform(points), pca.explained_variance_ratio_
 
 
-def _leading(points: np.ndarray, n_components: int) -> np.ndarray:
-    """Return as many principal components as there can be, at most `n_components`."""
-    return _components(points, min(n_components, len(points) - 1, points.shape[1]))[0]
+def _leading(points: np.ndarray) -> np.ndarray:
+    """Return the components in which groups and outliers are looked for."""
+    return _components(points, min(N_COMPONENTS, len(points) - 1, points.shape[1]))[0]
 
 
 # ---------------------------------------------------------------------- outliers and groups
 
 
 def _outliers(coordinates: np.ndarray, alpha: float) -> pd.DataFrame:
-    """Return distances from the middle, and which of them chance does not explain."""
-    distance = _robust_distances(coordinates)
-    rng = np.random.RandomState(0)  # one null distribution for a size: the same flags in every run
-    chance = np.sort([_robust_distances(rng.normal(size=coordinates.shape)).max() for _ in range(N_CHANCE_OUTLIERS)])
-    n_longer = len(chance) - np.searchsorted(chance, distance)
-    p = (1 + n_longer) / (1 + len(chance))
+    """Return distances from the third neighbour, and which of them chance does not explain."""
+    distance, spread = _isolation(coordinates), _spread(coordinates)
+    # In units of the spread, which is uncertain for few annotators: each simulated corpus has to estimate its own.
+    unit = np.linalg.norm(spread) or 1.0
+    rng = np.random.RandomState(0)  # the same flags in every run
+    simulated = (rng.normal(size=coordinates.shape) * spread for _ in range(N_CHANCE_OUTLIERS))
+    chance = np.sort([_isolation(each).max() / (np.linalg.norm(_spread(each)) or 1.0) for each in simulated])
+    p = (1 + len(chance) - np.searchsorted(chance, distance / unit)) / (1 + len(chance))
     return pd.DataFrame({"distance": distance, "p": p, "outlier": p <= alpha})
 
 
-def _robust_distances(coordinates: np.ndarray) -> np.ndarray:
-    """Return the distance of each row from the median, each column divided by its spread."""
-    centred = coordinates - np.median(coordinates, axis=0)
-    spread = TO_DEVIATION * np.median(np.abs(centred), axis=0)
-    spread = np.where(spread > 0, spread, coordinates.std(axis=0))  # more than half are equal
-    return np.sqrt((centred**2 / np.where(spread > 0, spread, 1) ** 2).sum(axis=1))
+def _spread(coordinates: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each column by its median absolute deviation."""
+    spread = TO_DEVIATION * np.median(np.abs(coordinates - np.median(coordinates, axis=0)), axis=0)
+    return np.where(spread > 0, spread, coordinates.std(axis=0))  # 0 if more than half are equal
+
+
+def _isolation(coordinates: np.ndarray) -> np.ndarray:
+    """Return the distance of each row from its third neighbour, or the last one if there are fewer."""
+    n_neighbours = min(N_NEIGHBOURS, len(coordinates) - 1)
+    return NearestNeighbors(n_neighbors=n_neighbours).fit(coordinates).kneighbors()[0][:, -1]
 
 
 def _decide_n_clusters(coordinates: np.ndarray, rng: np.random.RandomState) -> int:
