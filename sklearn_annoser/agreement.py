@@ -225,11 +225,11 @@ def annotator_drift(
     >>> import numpy as np
     >>> from sklearn_annoser import Ratings
     >>> from sklearn_annoser.agreement import annotator_drift
-    >>> values = np.random.default_rng(0).normal(size=(100, 3))
-    >>> values[:, 2] += np.linspace(0, 3, 100)  # milder from rating to rating
-    >>> table = annotator_drift(Ratings.from_dense(values, annotators=["ann", "bob", "cy"]))
+    >>> values = np.random.default_rng(0).normal(size=(100, 8))
+    >>> values[:, 5] += np.linspace(0, 3, 100)  # milder from rating to rating
+    >>> table = annotator_drift(Ratings.from_dense(values))
     >>> table.loc[table["drifts"], "annotator"].tolist()
-    ['cy']
+    [5]
     """
     _check_ratings(ratings)
     check_number("min_ratings", min_ratings, low=4, integer=True)
