@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples, silhouette_score
@@ -31,6 +32,7 @@ N_NEIGHBOURS = 3  # like-minded annotators whom an outlier lacks
 N_CHANCE_CLUSTERS = 19  # the best of 20 is the level 0.05
 MAX_CLUSTERS = 8
 MAX_JUDGED = 1000  # annotators on whom the number of groups is decided
+WORKING_MEGABYTES = 64  # of distances at once
 TO_DEVIATION = 1.4826  # of a normal distribution, by its median absolute deviation
 
 
@@ -80,7 +82,7 @@ def annotator_similarity(model: Any, X: Any = None, *, output: str | None = None
                 products = ccc_from_moments(mean[block, None], var[block, None], mean, var, products)
             similarity[block] += products / len(chosen)
     np.fill_diagonal(similarity, 1)
-    return pd.DataFrame(similarity, index=predictor.annotators_, columns=predictor.annotators_)
+    return pd.DataFrame(similarity, index=predictor.annotators_, columns=predictor.annotators_, copy=False)
 
 
 def embed_annotators(
@@ -233,7 +235,8 @@ def cluster_annotators(
     clusters, silhouette = np.full(len(points), -1), np.full(len(points), np.nan)
     clusters[inside] = _by_size(_k_means(coordinates[inside], n_clusters, rng))
     if 1 < len(np.unique(clusters[inside])) < n_inside:
-        silhouette[inside] = silhouette_samples(coordinates[inside], clusters[inside])
+        with config_context(working_memory=WORKING_MEGABYTES):
+            silhouette[inside] = silhouette_samples(coordinates[inside], clusters[inside])
     index = pd.Index(predictor.annotators_, name="annotator")
     return pd.DataFrame({"cluster": clusters, "silhouette": silhouette}, index=index)
 
