@@ -123,6 +123,21 @@ def print_heads_against_ratings(models: list[Any], corpus: Any, min_common: int)
     print_table(title, pd.DataFrame(rows).T.rename_axis("similarity"))
 
 
+def print_reliability(ratings: Any, min_common: int) -> None:
+    """Print how well the CCC of a pair's ratings repeats itself: on one half of the common samples and on the other."""
+    halves = np.random.default_rng(0).random(len(ratings)) < 0.5
+    keys = ["annotator", "other"]
+    one, other = (pairwise_ccc(ratings[half], min_common=min_common // 2) for half in (halves, ~halves))
+    both = one.merge(other, on=keys, suffixes=("", " in the other half"))
+    for output in ratings.outputs:
+        half = rank_correlation(both[output], both[f"{output} in the other half"])
+        print(
+            f"\nCCC of the ratings of {len(both)} pairs, {output}: halves of the samples agree with {half:.3f}, so all "
+            f"are reliable to about {2 * half / (1 + half):.3f} (Spearman and Brown), and nothing can be expected to "
+            f"correlate with them by more than {np.sqrt(2 * half / (1 + half)):.3f}"
+        )
+
+
 def fitted(estimator: Any, corpus: Any, n_seeds: int) -> list[Any]:
     return [
         clone(estimator).set_params(annotatormappedregressor__random_state=seed).fit(corpus.X, corpus.ratings)
@@ -137,6 +152,7 @@ def measure(name: str, corpus: Any, lr: float, n_seeds: int, min_common: list[in
     print_heads(models, corpus)
     for least in min_common:
         print_heads_against_ratings(models, corpus, least)
+        print_reliability(corpus.ratings, least)
 
 
 class SimulatedHeads(AnnotatorPredictor):

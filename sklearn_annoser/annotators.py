@@ -210,8 +210,9 @@ def cluster_annotators(
     Returns
     -------
     DataFrame, indexed by annotator
-        `cluster`, from 0 for the largest, -1 for an outlier; and `silhouette`, how much nearer the own group is than
-        the next one (-1 to 1), NaN for outliers and for a single group.
+        `cluster`, from 0 for the largest, -1 for an outlier, as is who would be alone in a group, unless their number
+        is given; and `silhouette`, how much nearer the own group is than the next one (-1 to 1), NaN for outliers and
+        for a single group.
 
     Examples
     --------
@@ -228,13 +229,14 @@ def cluster_annotators(
     rng = check_random_state(random_state)
     coordinates = _leading(points)
     inside = ~_outliers(coordinates, 0.05)["outlier"].to_numpy()
-    n_inside = int(inside.sum())
-    if n_clusters is None:
-        n_clusters = _decide_n_clusters(coordinates[inside], rng)
-    check_number("n_clusters", n_clusters, low=1, high=n_inside, integer=True)
+    number = _decide_n_clusters(coordinates[inside], rng) if n_clusters is None else n_clusters
+    check_number("n_clusters", number, low=1, high=int(inside.sum()), integer=True)
     clusters, silhouette = np.full(len(points), -1), np.full(len(points), np.nan)
-    clusters[inside] = _by_size(_k_means(coordinates[inside], n_clusters, rng))
-    if 1 < len(np.unique(clusters[inside])) < n_inside:
+    clusters[inside] = _by_size(_k_means(coordinates[inside], number, rng))
+    if n_clusters is None and number > 1:
+        inside &= np.bincount(clusters[inside])[clusters] > 1
+        clusters[~inside] = -1
+    if 1 < len(np.unique(clusters[inside])) < inside.sum():
         with config_context(working_memory=WORKING_MEGABYTES):
             silhouette[inside] = silhouette_samples(coordinates[inside], clusters[inside])
     index = pd.Index(predictor.annotators_, name="annotator")

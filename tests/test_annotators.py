@@ -175,6 +175,17 @@ def test_clusters_are_numbered_by_size():
     assert table["cluster"].tolist() == [1] * 8 + [0] * 22
 
 
+def test_nobody_is_a_group_alone_unless_so_many_are_asked_for():
+    group = np.arange(60) % 3
+    weights = np.random.default_rng(0).normal(size=(60, 2)) + np.array([[0, 0], [20, 0], [0, 20]])[group]
+    weights[11] = 13, 13  # far from all, but not as far as the groups are from each other
+    assert not annotator_outliers(linear(weights))["outlier"].any()
+    found = cluster_annotators(linear(weights), random_state=0)["cluster"]
+    assert found.iloc[11] == -1
+    assert adjusted_rand_score(np.delete(group, 11), found.drop("ann_011")) == 1
+    assert cluster_annotators(linear(weights[:3]), n_clusters=3, random_state=0)["cluster"].tolist() == [0, 1, 2]
+
+
 def test_of_many_annotators_some_decide_on_the_number_of_groups(monkeypatch):
     monkeypatch.setattr("sklearn_annoser.annotators.MAX_JUDGED", 40)
     weights, group = people(120, 0, groups=3, apart=6)
