@@ -178,7 +178,7 @@ def test_clusters_are_numbered_by_size():
 def test_nobody_is_a_group_alone_unless_so_many_are_asked_for():
     group = np.arange(60) % 3
     weights = np.random.default_rng(0).normal(size=(60, 2)) + np.array([[0, 0], [20, 0], [0, 20]])[group]
-    weights[11] = 13, 13  # far from all, but not as far as the groups are from each other
+    weights[11] = 20, 20  # as far from all as the groups are from each other
     assert not annotator_outliers(linear(weights))["outlier"].any()
     found = cluster_annotators(linear(weights), random_state=0)["cluster"]
     assert found.iloc[11] == -1
