@@ -1,11 +1,11 @@
 """Measure on real corpora what the annotators' heads tell of the annotators.
 
-    python benchmarks/annotators.py [--seeds 5] [--parts speech text scale]
+    python benchmarks/annotators.py [--seeds 5] [--parts speech text chance scale]
 
 For each corpus: agreement of the ratings; for models of several seeds similarity, map, groups and outliers; drift along
 the order of the files. Two questions have numbers for an answer: is the similarity of the heads the same for every seed
-(rank correlation of the matrices), and is it that of the ratings that two annotators gave to common samples? Then
-seconds and peak memory for the annotators of a corpus of the size of MSP-Podcast, with simulated heads.
+(rank correlation of the matrices), and is it that of the ratings that two annotators gave to common samples? Then how often chance finds something where nothing is, and seconds
+and peak memory for the annotators of a corpus of the size of MSP-Podcast, with simulated heads.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
-from sklearn_annoser import AnnotatorMappedRegressor
+from sklearn_annoser import AnnotatorMappedRegressor, Ratings
 from sklearn_annoser.agreement import agreement_table, annotator_agreement, annotator_drift, pairwise_ccc
 from sklearn_annoser.annotators import annotator_outliers, annotator_similarity, cluster_annotators, embed_annotators
 from sklearn_annoser.heads import AnnotatorPredictor
 
 N_ANNOTATORS, N_HIDDEN, N_SAMPLES = 12_913, 256, 13_449
+PARTS = ["speech", "text", "chance", "scale"]
 KINDS = {"CCC of predictions": True, "cosine of heads": False}
 
 
@@ -155,6 +156,55 @@ def measure(name: str, corpus: Any, lr: float, n_seeds: int, min_common: list[in
         print_reliability(corpus.ratings, least)
 
 
+class NormalHeads(AnnotatorPredictor):
+    """Normally distributed annotators, who are neither groups nor outliers."""
+
+    def __init__(self, n_annotators: int, decay: float, seed: int) -> None:
+        self.n_annotators, self.decay, self.seed = n_annotators, decay, seed
+
+    def fit(self) -> NormalHeads:
+        """Draw the heads, along some axes less than along others."""
+        spread = (1.0 + np.arange(N_HIDDEN)) ** -self.decay
+        heads = np.random.default_rng(self.seed).normal(size=(self.n_annotators, 1, N_HIDDEN + 1))
+        heads[:, 0, :-1] *= spread
+        self.heads_, self.annotators_, self.outputs_ = heads, np.arange(self.n_annotators), ("valence",)
+        return self
+
+    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Nothing walks over samples here."""
+        raise TypeError("there are no samples.")
+
+
+def normal_ratings(n_samples: int, seed: int, groups: np.ndarray | None = None) -> Ratings:
+    """Draw ratings of samples by 20 annotators, whose deviations in a group of samples are correlated."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n_samples, 1)) + rng.normal(size=(n_samples, 20))
+    return Ratings.from_dense(values if groups is None else values + rng.normal(size=(n_samples, 20))[groups])
+
+
+def measure_chance(n_corpora: int = 200) -> None:
+    rows = {}
+    for n_annotators, decay in itertools.product((5, 30, 111), (0.0, 0.5, 2.0)):
+        models = [NormalHeads(n_annotators, decay, seed).fit() for seed in range(n_corpora)]
+        rows[f"outliers, {n_annotators} annotators, spread falling as 1 / k^{decay}"] = np.mean(
+            [annotator_outliers(model)["outlier"].any() for model in models]
+        )
+    for n_annotators in (30, 111):
+        models = [NormalHeads(n_annotators, 0.5, seed).fit() for seed in range(n_corpora)]
+        found = [cluster_annotators(model, random_state=0)["cluster"].max() > 0 for model in models]
+        rows[f"groups, {n_annotators} annotators"] = np.mean(found)
+    for n_samples in (30, 100):
+        found = [annotator_drift(normal_ratings(n_samples, seed))["drifts"].any() for seed in range(n_corpora)]
+        rows[f"drift, {n_samples} ratings"] = np.mean(found)
+    groups = np.repeat(np.arange(40), 10)
+    for name, given in (("", groups), (", not said", None)):
+        corpora = [normal_ratings(400, seed, groups) for seed in range(n_corpora)]
+        found = [annotator_drift(ratings, groups=given)["drifts"].any() for ratings in corpora]
+        rows[f"drift, 400 ratings correlated in 40 groups{name}"] = np.mean(found)
+    table = pd.DataFrame({"alarms": rows}).rename_axis("what, in corpora without")
+    print_table(f"Share of {n_corpora} simulated corpora in which chance finds something", table)
+
+
 class SimulatedHeads(AnnotatorPredictor):
     """Annotators of 20 kinds, with hidden features that are drawn as they are needed."""
 
@@ -206,12 +256,14 @@ def measure_scale() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--parts", nargs="+", default=["speech", "text", "scale"], choices=["speech", "text", "scale"])
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     options = parser.parse_args()
     if "speech" in options.parts:
         measure("speechocean762, train split", read_speech()[0], 5e-3, options.seeds, [30])
     if "text" in options.parts:
         measure("politeness, Wikipedia", read_text()[0], 1e-3, options.seeds, [10, 30])
+    if "chance" in options.parts:
+        measure_chance()
     if "scale" in options.parts:
         measure_scale()
 

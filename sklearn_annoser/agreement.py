@@ -188,7 +188,7 @@ def annotator_drift(
     over the annotator's own ratings, from 0 for the first to 1 for the last, is by how much the deviation changed. The
     standard error is the jackknife's, robust against unequal variances and against correlation within `groups`. The p
     values of all annotators and outputs are corrected together (Benjamini and Hochberg): if nobody drifts, somebody's
-    `p_corrected` is below `alpha` in a share of at most `alpha` of the corpora.
+    `p_corrected` is below `alpha` in about a share of `alpha` of the corpora.
 
     Two things look like drift. One who drifts moves the mean of the others, who seem to drift the other way, the more
     the fewer rated a sample. And where the samples themselves get better along the order, so does the deviation of one
