@@ -4,8 +4,9 @@
 
 For each corpus: agreement of the ratings; for models of several seeds similarity, map, groups and outliers; drift along
 the order of the files. Two questions have numbers for an answer: is the similarity of the heads the same for every seed
-(rank correlation of the matrices), and is it that of the ratings that two annotators gave to common samples? Then how often chance finds something where nothing is, and seconds
-and peak memory for the annotators of a corpus of the size of MSP-Podcast, with simulated heads.
+(rank correlation of the matrices), and is it that of the ratings that two annotators gave to common samples? Then how
+often chance finds something where nothing is; and seconds and peak memory for the annotators of a corpus of the size of
+MSP-Podcast, with simulated heads.
 """
 
 from __future__ import annotations

@@ -340,8 +340,9 @@ def _decide_n_clusters(coordinates: np.ndarray, rng: np.random.RandomState) -> i
     """Return the number of groups of the best silhouette if that beats chance, else 1."""
     if len(coordinates) > MAX_JUDGED:
         coordinates = coordinates[rng.choice(len(coordinates), MAX_JUDGED, replace=False)]
-    if len(np.unique(coordinates, axis=0)) < 3:
-        return len(np.unique(coordinates, axis=0))
+    n_places = len(np.unique(coordinates, axis=0))
+    if n_places < 3:
+        return n_places if n_places < len(coordinates) else 1
     best, silhouette = _best_silhouette(coordinates, rng)
     spread = coordinates.std(axis=0)
     for _ in range(N_CHANCE_CLUSTERS):

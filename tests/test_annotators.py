@@ -126,6 +126,8 @@ def test_heads_that_say_the_same_everywhere(random_heads):
     assert_allclose(embed_annotators(same, X)[0], 0)
     assert not annotator_outliers(same, X)["outlier"].any()
     assert cluster_annotators(same, X)["cluster"].tolist() == [0] * 6
+    assert cluster_annotators(model, X)["cluster"].tolist() == [0, 0, 1, 1]
+    assert cluster_annotators(Linear(heads[1:3]).fit(), X)["cluster"].tolist() == [0, 0]
 
 
 def test_pipelines_mappers_and_their_regressors_will_do():
