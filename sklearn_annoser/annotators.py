@@ -368,6 +368,6 @@ def _k_means(coordinates: np.ndarray, n_clusters: int, rng: np.random.RandomStat
 
 
 def _by_size(clusters: np.ndarray) -> np.ndarray:
-    """Return the groups numbered anew, the largest first."""
-    order = np.argsort(-np.bincount(clusters), kind="stable")
-    return np.argsort(order)[clusters]
+    """Return the groups numbered anew, the largest first, of equal ones that of the first annotator."""
+    _, first, sizes = np.unique(clusters, return_index=True, return_counts=True)
+    return np.argsort(np.lexsort((first, -sizes)))[clusters]
