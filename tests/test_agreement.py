@@ -20,7 +20,6 @@ from sklearn_annoser.agreement import (
 from tests import oracles
 from tests.cases import CASES, dense, one_annotator, ragged
 
-pytest.importorskip("krippendorff")
 CCC_ICC = MEASURES[:4]
 # Shrout and Fleiss (1979), table 2: six targets by four judges; table 4: ICC(1,1) = .17, ICC(1,4) = .44.
 JUDGES = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -34,7 +33,8 @@ def measured(ratings, measure, **settings):
 
 def samples_of(ratings, output=0):
     """Return the values of each sample as plain lists."""
-    return [ratings.values[start:end, output].tolist() for start, end in zip(ratings.indptr, ratings.indptr[1:])]  # noqa: B905
+    ends = zip(ratings.indptr[:-1], ratings.indptr[1:], strict=True)
+    return [ratings.values[start:end, output].tolist() for start, end in ends]
 
 
 # ---------------------------------------------------------------------- twins
