@@ -6,6 +6,16 @@ from importlib import import_module
 from typing import Any
 
 
+def import_krippendorff() -> Any:
+    """Return krippendorff."""
+    try:
+        return import_module("krippendorff")
+    except ImportError as error:
+        raise ImportError(
+            "Krippendorff's alpha needs krippendorff: pip install 'sklearn-annoser[agreement]'."
+        ) from error
+
+
 def import_matplotlib() -> Any:
     """Return matplotlib.pyplot."""
     try:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from sklearn_annoser._optional import import_matplotlib
 from sklearn_annoser._validation import as_columns, check_finite_values
+from sklearn_annoser.annotators import annotator_similarity, cluster_annotators, embed_annotators
 from sklearn_annoser.metrics import ccc_score
 from sklearn_annoser.ratings import Ratings
 from sklearn_annoser.reliability import coverage_table, risk_coverage
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotatorDisplay",
+    "AnnotatorEmbeddingDisplay",
     "AnnotatorMapDisplay",
+    "AnnotatorSimilarityDisplay",
     "DistributionDisplay",
     "EnrollmentDisplay",
     "ForecastDisplay",
@@ -31,6 +36,9 @@ BLUE, GREY = "#0072B2", "#767676"  # Okabe and Ito's blue, and a grey with enoug
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 LONGEST_LABEL = 18
+MOST_NAMED = 40  # annotators with a name each beside the heat map; on the map, half of them
+MOST_SHOWN = 3000  # annotators in a heat map: there are fewer pixels
+OUTLIER = -1
 
 
 class StrategyDisplay:
@@ -472,6 +480,231 @@ class AnnotatorDisplay:
         return self
 
 
+class AnnotatorSimilarityDisplay:
+    """Similarity of every two annotators as colours, those alike side by side.
+
+    Annotators stand in their groups, and in these in the order of a hierarchical clustering (average linkage); lines
+    part the groups, outliers come last.
+
+    Parameters
+    ----------
+    similarity : DataFrame, shape (n_annotators, n_annotators)
+        As of :func:`~sklearn_annoser.annotators.annotator_similarity`.
+    clusters : DataFrame, indexed by annotator, default=None
+        As of :func:`~sklearn_annoser.annotators.cluster_annotators`. None: all are one group.
+    label : str, default="similarity"
+        What the colours say.
+
+    Attributes
+    ----------
+    ordered_ : DataFrame
+        The similarity as it is drawn.
+    ax_ : Axes
+        The panel.
+    figure_ : Figure
+        The figure.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_annoser.displays import AnnotatorSimilarityDisplay
+    >>> names = ["ann", "bob", "cy"]
+    >>> similarity = pd.DataFrame([[1, 0.1, 0.9], [0.1, 1, 0.2], [0.9, 0.2, 1]], index=names, columns=names)
+    >>> AnnotatorSimilarityDisplay(similarity).plot().ordered_.index.tolist()
+    ['bob', 'ann', 'cy']
+    """
+
+    ordered_: pd.DataFrame
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(self, similarity: pd.DataFrame, clusters: Any = None, label: str = "similarity") -> None:
+        self.similarity, self.clusters, self.label = similarity, clusters, label
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any = None, *, output: str | None = None, clusters: Any = None, title: str | None = None
+    ) -> AnnotatorSimilarityDisplay:
+        """Draw the annotators that a model knows.
+
+        Parameters
+        ----------
+        estimator : fitted AnnotatorMappedRegressor or AnnotatorMapper, or a Pipeline that ends in one
+            Who knows the annotators.
+        X : array-like, shape (n_samples, n_features), default=None
+            Features of samples to compare the predictions on. None: compare the heads.
+        output : str, default=None
+            One of `outputs_`. None: the mean over all.
+        clusters : DataFrame, default=None
+            As of :func:`~sklearn_annoser.annotators.cluster_annotators`. None: they are found.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        AnnotatorSimilarityDisplay
+        """
+        similarity = annotator_similarity(estimator, X, output=output)
+        if clusters is None:
+            clusters = cluster_annotators(estimator, X, output=output, random_state=0)
+        label = "cosine of the heads, less their mean" if X is None else "CCC of the predictions"
+        return cls(similarity, clusters, label).plot(title=title)
+
+    def plot(self, *, ax: Any = None, title: str | None = None) -> AnnotatorSimilarityDisplay:
+        """Draw the matrix as colours.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        AnnotatorSimilarityDisplay
+        """
+        n_annotators = len(self.similarity)
+        if n_annotators > MOST_SHOWN:
+            raise ValueError(
+                f"at most {MOST_SHOWN} annotators can be drawn, got {n_annotators}: choose some, as in "
+                "AnnotatorSimilarityDisplay(similarity.loc[some, some], clusters).plot()."
+            )
+        groups = _groups_of(self.similarity.index, self.clusters)
+        order = _similar_side_by_side(self.similarity.to_numpy(), groups)
+        self.ordered_, groups = self.similarity.iloc[order, order], groups[order]
+        named = n_annotators <= MOST_NAMED
+        if ax is None:
+            side = 2.6 + 0.24 * n_annotators if named else 6.4
+            _, ax = import_matplotlib().subplots(figsize=(side + 1.2, side), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        values = self.ordered_.to_numpy()
+        low = np.percentile(values, 1)  # not of the one pair that is most unlike
+        cmap, low = ("RdBu_r", -1.0) if low < 0 else ("cividis", float(low))
+        image = ax.imshow(values, interpolation="antialiased", cmap=cmap, vmin=low, vmax=1)
+        self.figure_.colorbar(image, ax=ax, label=self.label, shrink=0.8)
+        for edge in np.flatnonzero(np.diff(groups)) + 0.5:
+            ax.axhline(edge, color="black", linewidth=0.8)
+            ax.axvline(edge, color="black", linewidth=0.8)
+        if named:
+            rotation = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+            names = [_short(label) for label in self.ordered_.index]
+            ax.set_xticks(np.arange(n_annotators), names, fontsize=8, **rotation)
+            ax.set_yticks(np.arange(n_annotators), names, fontsize=8)
+        else:
+            ax.set_xticks([])
+            ax.set_yticks(*_group_ticks(groups), fontsize=8)
+            ax.set_xlabel(f"{n_annotators} annotators")
+        if title is not None:
+            ax.set_title(title)
+        return self
+
+
+class AnnotatorEmbeddingDisplay:
+    """Annotators on a map: near each other if they predict alike, with the colour of their group.
+
+    Few annotators all have their names, of many the outliers do, as far as there is room.
+
+    Parameters
+    ----------
+    coordinates : DataFrame, indexed by annotator
+        As of :func:`~sklearn_annoser.annotators.embed_annotators`; the first two columns are drawn.
+    explained : Series, default=None
+        Share of the variance that each coordinate explains.
+    clusters : DataFrame, indexed by annotator, default=None
+        As of :func:`~sklearn_annoser.annotators.cluster_annotators`. None: all are one group.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The panel.
+    figure_ : Figure
+        The figure.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_annoser.displays import AnnotatorEmbeddingDisplay
+    >>> coordinates = pd.DataFrame([[0.0, 1.0], [1.0, 0.0]], index=["ann", "bob"], columns=["one", "two"])
+    >>> [text.get_text() for text in AnnotatorEmbeddingDisplay(coordinates).plot().ax_.texts]
+    ['ann', 'bob']
+    """
+
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(self, coordinates: pd.DataFrame, explained: Any = None, clusters: Any = None) -> None:
+        self.coordinates, self.explained, self.clusters = coordinates, explained, clusters
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any = None, *, output: str | None = None, clusters: Any = None, title: str | None = None
+    ) -> AnnotatorEmbeddingDisplay:
+        """Draw the annotators that a model knows.
+
+        Parameters
+        ----------
+        estimator : fitted AnnotatorMappedRegressor or AnnotatorMapper, or a Pipeline that ends in one
+            Who knows the annotators: three at least.
+        X : array-like, shape (n_samples, n_features), default=None
+            Features of samples to compare the predictions on. None: compare the heads.
+        output : str, default=None
+            One of `outputs_`. None: all together.
+        clusters : DataFrame, default=None
+            As of :func:`~sklearn_annoser.annotators.cluster_annotators`. None: they are found.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        AnnotatorEmbeddingDisplay
+        """
+        coordinates, explained = embed_annotators(estimator, X, output=output)
+        if clusters is None:
+            clusters = cluster_annotators(estimator, X, output=output, random_state=0)
+        return cls(coordinates, explained, clusters).plot(title=title)
+
+    def plot(self, *, ax: Any = None, title: str | None = None) -> AnnotatorEmbeddingDisplay:
+        """Draw a dot for each annotator.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        AnnotatorEmbeddingDisplay
+        """
+        if ax is None:
+            _, ax = import_matplotlib().subplots(figsize=(6.4, 5.0), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        points = self.coordinates.to_numpy()[:, :2]
+        groups = _groups_of(self.coordinates.index, self.clusters)
+        size = 6 if len(points) <= 200 else 4
+        for group in np.roll(np.unique(groups), -int(OUTLIER in groups)):  # outliers last, on top
+            x, y = points[groups == group].T
+            colour, marker = ("black", "x") if group == OUTLIER else (COLOURS[group % 7], MARKERS[group % 7])
+            style = {"color": colour, "marker": marker, "markersize": size, "alpha": 0.7}
+            ax.plot(x, y, linestyle="", label=_group_name(group, len(x)), **style)
+        ax.set_aspect("equal", adjustable="datalim")  # distances are what it is about
+        ax.margins(0.1)
+        for axis, name in zip("xy", self.coordinates.columns, strict=False):
+            share = "" if self.explained is None else f" ({100 * self.explained[name]:.0f} % of the variance)"
+            ax.set(**{f"{axis}label": name.replace("_", " ") + share})
+        ax.spines[["top", "right"]].set_visible(False)
+        if len(np.unique(groups)) > 1:
+            self.figure_.legend(loc="outside right upper", frameon=False, fontsize="small")
+        if title is not None:
+            ax.set_title(title)
+        named = np.arange(len(points)) if len(points) <= MOST_NAMED // 2 else np.flatnonzero(groups == OUTLIER)
+        named = named[np.argsort(-np.linalg.norm(points[named], axis=1))]  # the farthest has the first choice
+        _place_labels(ax, points, named, [_short(label) for label in self.coordinates.index])
+        return self
+
+
 class DistributionDisplay:
     """How the ratings of one sample are distributed over a grid, and the ratings that there are.
 
@@ -701,3 +934,73 @@ def _short(label: Any) -> str:
     text = str(label)
     half = (LONGEST_LABEL - 1) // 2
     return text if len(text) <= LONGEST_LABEL else f"{text[:half]}\u2026{text[-half:]}"
+
+
+def _groups_of(annotators: pd.Index, clusters: Any) -> np.ndarray:
+    """Return the group of each annotator, 0 for all without clusters."""
+    if clusters is None:
+        return np.zeros(len(annotators), dtype=int)
+    if "cluster" not in clusters or not annotators.isin(clusters.index).all():
+        raise ValueError("clusters must be indexed by annotator, with each of them, and have a column 'cluster'.")
+    return clusters["cluster"].reindex(annotators).to_numpy()
+
+
+def _group_name(group: int, size: int) -> str:
+    """Return what a group is called."""
+    return f"outliers ({size})" if group == OUTLIER else f"group {group} ({size})"
+
+
+def _similar_side_by_side(similarity: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return an order of annotators: group by group, outliers last, in a group by hierarchical clustering."""
+    if len(groups) < 3:
+        leaves = np.arange(len(groups))
+    else:
+        distance = (1 - (similarity + similarity.T) / 2).clip(min=0)
+        np.fill_diagonal(distance, 0)
+        leaves = leaves_list(linkage(squareform(distance, checks=False), "average"))
+    places = np.where(groups == OUTLIER, groups.max() + 1, groups)
+    return leaves[np.argsort(places[leaves], kind="stable")]
+
+
+def _group_ticks(groups: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the middle of each group and its name, less those that are too near the one before."""
+    found, starts, sizes = np.unique(groups, return_index=True, return_counts=True)
+    middles, names, last = [], [], -np.inf
+    for start, group, size in sorted(zip(starts, found, sizes, strict=True)):
+        middle = start + (size - 1) / 2
+        if middle - last >= 0.035 * len(groups):
+            middles.append(middle)
+            names.append(_group_name(group, size))
+            last = middle
+    return np.array(middles), names
+
+
+def _place_labels(ax: Any, points: np.ndarray, named: np.ndarray, names: list[str]) -> None:
+    """Write names beside some points where they cover no other name and fewest points; leave out what has no place."""
+    ax.figure.draw_without_rendering()  # only then the layout is final
+    dots, frame = ax.transData.transform(points), ax.get_window_extent()
+    taken: list[Any] = []
+    for index in named:
+        best, covered = None, np.inf
+        for across, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
+            text = ax.annotate(
+                names[index],
+                tuple(points[index]),
+                xytext=(6 * across, 6 * up),
+                textcoords="offset points",
+                ha=("right", "center", "left")[across + 1],
+                va=("top", "center", "bottom")[up + 1],
+                fontsize=8,
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            hidden = int(((dots >= box.min) & (dots <= box.max)).all(axis=1).sum())
+            if inside and hidden < covered and not any(box.overlaps(other) for other in taken):
+                if best is not None:
+                    best.remove()
+                best, covered = text, hidden
+            else:
+                text.remove()
+        if best is not None:
+            taken.append(best.get_window_extent())

@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 
 from sklearn_annoser import AnnotatorMappedRegressor
+from sklearn_annoser.annotators import annotator_similarity, cluster_annotators, embed_annotators
 from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.displays import (
     AnnotatorDisplay,
+    AnnotatorEmbeddingDisplay,
     AnnotatorMapDisplay,
+    AnnotatorSimilarityDisplay,
     DistributionDisplay,
     EnrollmentDisplay,
     ForecastDisplay,
@@ -234,3 +237,83 @@ def test_forecasts_need_their_columns_and_rows():
         ForecastDisplay.from_results(forecasts().drop(columns="level"))
     with pytest.raises(ValueError, match="results have no rows: there is nothing to draw"):
         ForecastDisplay.from_results(forecasts().iloc[:0])
+
+
+# ---------------------------------------------------------------------- annotators beside each other
+
+
+def positions(n_annotators, seed=0):
+    """Return a place on a plane for each of many annotators, two groups and one outlier, and their groups."""
+    group = np.arange(n_annotators) % 2
+    points = np.random.default_rng(seed).normal(size=(n_annotators, 2)) + 8 * group[:, None]
+    points[-1], group[-1] = (-20, 20), -1
+    labels = [f"annotator {index}" for index in range(n_annotators)]
+    frame = pd.DataFrame(points, index=labels, columns=["component_1", "component_2"])
+    return frame, pd.DataFrame({"cluster": group}, index=labels)
+
+
+def test_a_model_s_annotators_are_drawn_as_colours_and_as_dots(model):
+    estimator, source = model
+    clusters = cluster_annotators(estimator, source.X, n_clusters=2, random_state=0)
+    display = AnnotatorSimilarityDisplay.from_estimator(estimator, source.X, clusters=clusters, title="a title")
+    similarity = annotator_similarity(estimator, source.X)
+    pd.testing.assert_frame_equal(display.ordered_.loc[similarity.index, similarity.columns], similarity)
+    np.testing.assert_array_equal(display.ax_.get_images()[0].get_array(), display.ordered_)
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == display.ordered_.index.tolist()
+    assert clusters["cluster"].reindex(display.ordered_.index).is_monotonic_increasing
+    dots = AnnotatorEmbeddingDisplay.from_estimator(estimator, source.X, clusters=clusters, title="a title")
+    coordinates, explained = embed_annotators(estimator, source.X)
+    drawn = np.concatenate([line.get_xydata() for line in dots.ax_.get_lines()])
+    np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(coordinates, axis=0))
+    assert dots.ax_.get_xlabel() == f"component 1 ({100 * explained.iloc[0]:.0f} % of the variance)"
+    for each in (AnnotatorSimilarityDisplay, AnnotatorEmbeddingDisplay):
+        each.from_estimator(estimator, output="valence").figure_.canvas.draw()
+
+
+def test_of_many_annotators_the_groups_are_named_and_the_outliers_come_last():
+    coordinates, clusters = positions(80)
+    distance = np.linalg.norm(coordinates.to_numpy()[:, None] - coordinates.to_numpy(), axis=2)
+    similarity = pd.DataFrame(np.exp(-distance), index=coordinates.index, columns=coordinates.index)
+    display = AnnotatorSimilarityDisplay(similarity, clusters).plot()
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert names == ["group 0 (40)", "group 1 (39)", "outliers (1)"]
+    assert display.ordered_.index[-1] == "annotator 79"
+    assert len(display.ax_.get_lines()) == 4
+    dots = AnnotatorEmbeddingDisplay(coordinates, None, clusters).plot()
+    assert [text.get_text() for text in dots.ax_.texts] == ["annotator 79"]
+    assert [text.get_text() for text in dots.figure_.legends[0].get_texts()] == [*names]
+
+
+def test_names_on_the_map_do_not_overlap_and_stay_inside():
+    coordinates, clusters = positions(300)
+    clusters.iloc[::4] = -1
+    display = AnnotatorEmbeddingDisplay(coordinates, None, clusters).plot()
+    display.figure_.canvas.draw()
+    boxes = [text.get_window_extent() for text in display.ax_.texts]
+    assert 5 < len(boxes) < 75
+    assert not any(one.overlaps(other) for index, one in enumerate(boxes) for other in boxes[:index])
+    frame = display.ax_.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+
+
+def test_few_annotators_and_many_groups_can_be_drawn():
+    coordinates, clusters = positions(60)
+    clusters["cluster"] = np.arange(60) % 20
+    similarity = pd.DataFrame(np.eye(60), index=coordinates.index, columns=coordinates.index)
+    ticks = AnnotatorSimilarityDisplay(similarity, clusters).plot().ax_.get_yticks()
+    assert 1 < len(ticks) <= 20
+    assert (np.diff(ticks) > 1.5).all()
+    assert AnnotatorSimilarityDisplay(similarity.iloc[:2, :2]).plot().ordered_.shape == (2, 2)
+    AnnotatorEmbeddingDisplay(coordinates.iloc[:2], None, clusters).plot().figure_.canvas.draw()
+
+
+def test_annotators_that_cannot_be_drawn(monkeypatch):
+    coordinates, clusters = positions(10)
+    similarity = pd.DataFrame(np.eye(10), index=coordinates.index, columns=coordinates.index)
+    with pytest.raises(ValueError, match="clusters must be indexed by annotator, with each of them"):
+        AnnotatorSimilarityDisplay(similarity, clusters.iloc[:5]).plot()
+    with pytest.raises(ValueError, match="and have a column 'cluster'"):
+        AnnotatorEmbeddingDisplay(coordinates, None, coordinates).plot()
+    monkeypatch.setattr("sklearn_annoser.displays.MOST_SHOWN", 9)
+    with pytest.raises(ValueError, match="at most 9 annotators can be drawn, got 10: choose some"):
+        AnnotatorSimilarityDisplay(similarity).plot()
