@@ -142,8 +142,8 @@ def annotator_outliers(model: Any, X: Any = None, *, output: str | None = None, 
 
     The p value compares it, in units of the annotators' spread by the median absolute deviation, with the *largest* in
     each of 99 simulated corpora of as many normally distributed annotators. So if annotators are normally distributed,
-    any are flagged in a share of `alpha` of the corpora. A long tail, as of annotators with many ratings among such
-    with few, gets flagged too: it is not normal.
+    any are flagged in about a share of `alpha` of the corpora. A long tail, as of annotators with many ratings among
+    such with few, gets flagged too: it is not normal.
 
     Parameters
     ----------
@@ -191,8 +191,8 @@ def cluster_annotators(
     K-means on the leading components, at most five, of the map of :func:`embed_annotators`, outliers left out. The
     number of groups, 2 to 8, is that of the highest mean silhouette; but it has to be higher than for each of 19 sets
     of normally distributed annotators with the same variances, else all are one group. So chance finds groups in one
-    corpus of 20, if annotators are normally distributed; if they are not, groups are a description, and need not be
-    kinds of people.
+    corpus of 20 at most, if annotators are normally distributed; if they are not, groups are a description, and need
+    not be kinds of people.
 
     Parameters
     ----------
