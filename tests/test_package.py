@@ -28,7 +28,7 @@ ROWS = [
     {"evaluation"},
     {"regressor", "mapper"},
     {"heads"},
-    {"network", "mapping", "encoders", "datasets"},
+    {"network", "mapping", "enrollment", "encoders", "datasets"},
     {"metrics", "significance"},
     {"ratings"},
     {"_validation", "_optional"},
