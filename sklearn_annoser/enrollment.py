@@ -39,8 +39,8 @@ def comparison_axes(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
     r"""Return the axes on which samples are compared: the mean of the heads, and their main disagreements.
 
     With heads :math:`W` and deviations :math:`D = W - \bar w`, centred hidden features :math:`H` have the consensus
-    :math:`H \bar w` and the disagreements :math:`H D^\top`. From :math:`D = QR` the distances between rows of
-    :math:`H D^\top` are those between rows of :math:`H R^\top`, however many heads there are. The axes are each output's
+    :math:`H \bar w` and the disagreements :math:`H D^\top`. From :math:`D^\top D = F F^\top` the distances between rows
+    of :math:`H D^\top` are those between rows of :math:`H F`, however many heads there are. The axes are each output's
     consensus, with unit variance, and the first principal components of all outputs' disagreements, whose variance is
     1 for each output.
 
@@ -61,11 +61,14 @@ def comparison_axes(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
     for output in range(heads.shape[1]):
         weights = heads[:, output, :-1].astype(np.float64)
         mean = weights.mean(axis=0)
+        weights -= mean
+        values, vectors = np.linalg.eigh(weights.T @ weights)
         means.append(_scaled(mean[:, None], centred[:, output]))
-        factors.append(_scaled(np.linalg.qr(weights - mean, mode="r").T, centred[:, output]))
-    deviations = block_diag(*factors)  # (n_outputs * n_hidden, n_outputs * rank)
-    _, _, directions = np.linalg.svd(centred.reshape(len(centred), -1) @ deviations, full_matrices=False)
-    return np.hstack([block_diag(*means), deviations @ directions[:N_DISAGREEMENTS].T])
+        factors.append(_scaled(vectors * np.sqrt(np.maximum(values, 0)), centred[:, output]))
+    deviations = block_diag(*factors)  # (n_outputs * n_hidden, n_outputs * n_hidden)
+    spread = centred.reshape(len(centred), -1) @ deviations
+    _, directions = np.linalg.eigh(spread.T @ spread)  # the main ones last
+    return np.hstack([block_diag(*means), deviations @ directions[:, : -N_DISAGREEMENTS - 1 : -1]])
 
 
 def _scaled(axes: np.ndarray, hidden: np.ndarray) -> np.ndarray:
