@@ -41,6 +41,7 @@ STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
     "all heads": ("source", {"strategy": "all"}),
     "mapped": ("source", {"strategy": "joint"}),
     "mapped, calibrated": ("source", {"strategy": "joint", "calibration": "affine"}),
+    "blended": ("source", {"strategy": "blend", "calibration": "affine"}),
     "oracle": ("source", {"strategy": "joint"}),
 }
 # Trained on in each fold of the target: on its consensus, or from where the mapping begins.
@@ -48,6 +49,8 @@ FINE_TUNED: dict[str, tuple[str, dict[str, Any]]] = {
     "aggregate, fine-tuned": ("aggregate", {"strategy": "all", "fine_tune": True}),
     "mapped, fine-tuned": ("source", {"strategy": "joint", "fine_tune": True}),
 }
+# Of the mapper: what is not compared is not computed, and everybody gets a prediction.
+PREDICT_ONLY: dict[str, Any] = {"n_bootstrap": 0, "n_folds": 0, "min_ratings": 1, "on_unknown": "consensus"}
 LEVELS = ("individual", "consensus", "consensus, blind")
 VALIDATION_FRACTION = 0.25  # of the groups that are not tested, rounded down
 FOLDS_SEED = 0  # the folds are the same for every seed of the training
@@ -111,7 +114,7 @@ def compare_strategies(
     >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
     >>> results = compare_strategies(model.fit(source.X, source.ratings), target.X, target.ratings, n_draws=2)
     >>> sorted(results["strategy"].unique())
-    ['all heads', 'mapped', 'mapped, calibrated', 'oracle', 'random']
+    ['all heads', 'blended', 'mapped', 'mapped, calibrated', 'oracle', 'random']
     """
     sizes = [check_number("enrollment", int(size), low=1, integer=True) for size in np.atleast_1d(enrollment)]
     n_reserved = max(sizes) if n_reserved is None else n_reserved
@@ -124,12 +127,12 @@ def compare_strategies(
         raise ValueError(f"no annotator has {n_reserved + 2} ratings: {n_reserved} to enrol with and two to score on.")
 
     rng = check_random_state(random_state)
-    remembered = {who: _Remembered(estimator, X) for who, estimator in estimators.items()}
+    remembered = {who: Remembered(estimator, X) for who, estimator in estimators.items()}
     rows = np.arange(len(ratings))[:, None]
     frames = []
     with tqdm(total=n_draws * len(sizes) * len(chosen), desc="strategies", disable=not verbose) as bar:
         for draw in range(n_draws):
-            place = _shuffled_places(ratings, rng)
+            place = shuffled_places(ratings, rng)
             test = ratings.keep_ratings(place >= n_reserved)
             for size in sizes:
                 enrolled = ratings.keep_ratings(place < size)
@@ -249,13 +252,13 @@ def compare_folds(
     asked = STRATEGIES if strategies is None else strategies
     chosen = {name: how for name, how in asked.items() if how[0] in estimators}
     rng = check_random_state(random_state)
-    known = {who: _Remembered(estimator, X) for who, estimator in estimators.items()}
+    known = {who: Remembered(estimator, X) for who, estimator in estimators.items()}
     groups = np.arange(len(ratings)) if groups is None else np.asarray(groups)
     frames = []
     with tqdm(total=n_folds * len(sizes) * len(chosen), desc="strategies", disable=not verbose) as bar:
         for number, rows in enumerate(grouped_folds(groups, n_folds, random_state=rng)):
             fold = _Fold(ratings, rows, min_ratings=min_ratings, number=number)
-            place = _shuffled_places(fold.train, rng)
+            place = shuffled_places(fold.train, rng)
             for size in sizes:
                 enrolled = fold.train if size == "all" else fold.train.keep_ratings(place < size)
                 for name, (who, parameters) in chosen.items():
@@ -377,7 +380,7 @@ def draw_enrollment(ratings: Ratings, n_enrollment: int, *, random_state: Any = 
     (2, 4)
     """
     check_number("n_enrollment", n_enrollment, low=1, integer=True)
-    place = _shuffled_places(ratings, check_random_state(random_state))
+    place = shuffled_places(ratings, check_random_state(random_state))
     return ratings.keep_ratings(place < n_enrollment), ratings.keep_ratings(place >= n_enrollment)
 
 
@@ -436,7 +439,7 @@ def score_levels(y_true: Ratings, y_pred: Ratings, blind: Any, sources: pd.Serie
     return pd.concat([table.astype({"source": object, "annotator": object}) for table in tables], ignore_index=True)
 
 
-class _Remembered(BaseEstimator):
+class Remembered(BaseEstimator):
     """A source whose hidden features of a corpus are computed once: what it takes as X are row numbers."""
 
     def __init__(self, estimator: Any, X: Any) -> None:
@@ -445,9 +448,10 @@ class _Remembered(BaseEstimator):
         self.regressor = source
         self.hidden_ = np.concatenate([hidden for _, hidden in source.iter_hidden(self.X)])
         self.annotators_, self.outputs_, self.heads_ = source.annotators_, source.outputs_, source.heads_
+        self.prior_ = source.prior_
         self.check_scale = source.check_scale
 
-    def fit(self, X: Any, y: Any = None) -> _Remembered:
+    def fit(self, X: Any, y: Any = None) -> Remembered:
         """Do nothing: it is fitted."""
         return self
 
@@ -470,7 +474,7 @@ def _fit_pair(estimator: Any, corpus: Any, ratings: Ratings, seed: int) -> tuple
     return fitted[0], fitted[1]
 
 
-def _shuffled_places(ratings: Ratings, rng: np.random.RandomState) -> np.ndarray:
+def shuffled_places(ratings: Ratings, rng: np.random.RandomState) -> np.ndarray:
     """Return the place of each rating in a random order of its annotator's ratings."""
     order = np.lexsort((rng.uniform(size=ratings.n_ratings), ratings.codes))
     counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
@@ -480,10 +484,15 @@ def _shuffled_places(ratings: Ratings, rng: np.random.RandomState) -> np.ndarray
 
 
 def _score_mapper(
-    source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
+    source: Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test ratings, and score each annotator."""
-    settings: dict[str, Any] = {"n_bootstrap": 0, "min_ratings": 1, "on_unknown": "consensus"} | parameters
+    settings: dict[str, Any] = {
+        "n_bootstrap": 0,
+        "n_folds": 0,
+        "min_ratings": 1,
+        "on_unknown": "consensus",
+    } | parameters
     mapper = AnnotatorMapper(source, **settings, random_state=rng)
     mapper.fit(X, enrolled)
     scores = annotator_ccc(test, mapper.predict_ratings(X, test)).drop(columns="n_ratings")
@@ -492,14 +501,14 @@ def _score_mapper(
 
 
 def _score_oracle(
-    source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
+    source: Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Score each annotator with the head that is best on their test ratings."""
     return _score_mapper(source, parameters, X, test, test, rng)
 
 
 def _score_random(
-    source: _Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
+    source: Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Score each annotator with a head drawn at random: the mean over all heads is what that gives on average."""
     scores = score_heads(source.hidden_, source.heads_, test).mean(axis=1)  # (n_targets, n_outputs)
@@ -525,10 +534,15 @@ class _Fold:
 
 
 def _score_fold(
-    name: str, source: _Remembered, parameters: dict[str, Any], fold: _Fold, enrolled: Ratings, rng: Any
+    name: str, source: Remembered, parameters: dict[str, Any], fold: _Fold, enrolled: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test split, and score annotators and consensus."""
-    settings: dict[str, Any] = {"n_bootstrap": 0, "min_ratings": 1, "on_unknown": "consensus"} | parameters
+    settings: dict[str, Any] = {
+        "n_bootstrap": 0,
+        "n_folds": 0,
+        "min_ratings": 1,
+        "on_unknown": "consensus",
+    } | parameters
     tune = settings.pop("fine_tune", False)
     if name == "random":
         settings["strategy"] = "random"
@@ -556,7 +570,7 @@ def _score_fold(
     return table
 
 
-def _fine_tuned(mapper: AnnotatorMapper, source: _Remembered, fold: _Fold) -> Any:
+def _fine_tuned(mapper: AnnotatorMapper, source: Remembered, fold: _Fold) -> Any:
     """Return a regressor trained on in a fold: on the consensus, or from where the mapping begins."""
     if source.regressor.variant == "aggregate":
         regressor = copy.deepcopy(source.regressor)

@@ -144,6 +144,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         if not isinstance(ratings, Ratings):
             raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
         self._check_outputs(ratings)
+        self._check_served(ratings)
         codes = self._codes_of(ratings)
         heads = np.concatenate([self.heads_, self._default_head()[0][None]])  # -1 is the last
         values = np.empty(ratings.values.shape, dtype=self.heads_.dtype)
@@ -204,6 +205,16 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
                 raise ValueError(f'{message} on_unknown="consensus" predicts the consensus for them.')
             warnings.warn(f"{message} The consensus is predicted for them.", stacklevel=3)
         return known[ratings.codes]
+
+    def _check_served(self, ratings: Ratings) -> None:
+        """Raise if someone has been left without predictions."""
+        silent = self.annotators_[~np.isfinite(self.heads_).all(axis=(1, 2))]
+        asked = silent[np.isin(silent, ratings.annotators)]
+        if len(asked):
+            raise ValueError(
+                f"{len(asked)} annotators are not trusted, for example {asked[:3].tolist()}, and get no prediction. "
+                'Leave them out with ratings.keep_annotators(...), or use fallback="consensus".'
+            )
 
     def _check_outputs(self, ratings: Ratings) -> None:
         """Raise unless ratings have as many outputs as the heads, and not in another order."""

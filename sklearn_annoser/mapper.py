@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.blending import Prior
+from sklearn_annoser.forecast import Forecast, forecast_scores
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
-from sklearn_annoser.mapping import CALIBRATIONS, STRATEGIES, Mapping, bootstrap_heads, map_annotators
+from sklearn_annoser.mapping import CALIBRATIONS, CHOOSING, STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import Ratings
 
 __all__ = ["AnnotatorMapper"]
 
 BLOCK_ROWS = 4096
+FALLBACKS = ("consensus", "nan")
+ENOUGH_SAMPLES = 4096  # without a rating, to tell what the target corpus is like
 
 
 class AnnotatorMapper(AnnotatorPredictor):
@@ -34,18 +39,27 @@ class AnnotatorMapper(AnnotatorPredictor):
     ----------
     estimator : fitted AnnotatorMappedRegressor, a Pipeline that ends in one, or a FrozenEstimator of either
         Who knows the source annotators.
-    strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
-        One annotator for all outputs, by the sum of the outputs' CCC; the best for each output; the mean of the
-        `n_heads` best; the mean of all; a uniform draw.
+    strategy : {"joint", "separate", "top-n", "blend", "all", "random"}, default="joint"
+        One annotator for all outputs, by the sum of the outputs' CCC (the paper's); the best for each output; the mean
+        of the `n_heads` best; what all known heads and the ratings make one expect, which predicts best with
+        ``calibration="affine"``; the mean of all; a uniform draw.
     n_heads : int, default=5
         How many heads "top-n" averages.
     calibration : {None, "affine"}, default=None
-        Whether to move each one's predictions towards the mean and spread of their enrollment ratings.
+        Whether to move each one's predictions towards the mean and spread that their enrollment ratings, and those of
+        the known annotators, make one expect.
     min_ratings : int, default=2
         Annotators with fewer enrollment ratings are not mapped. With 1, a single rating picks the head of the smallest
         absolute error.
     n_bootstrap : int, default=100
         Resamples behind the confidence; 0 for none.
+    n_folds : int, default=5
+        Folds of the enrollment ratings behind the expected score; 0 for none.
+    min_expected_score : float, default=None
+        Annotators whose expected score, averaged over the outputs, is lower are not served by their mapping. None:
+        everybody is.
+    fallback : {"consensus", "nan"}, default="consensus"
+        What they get instead: the mean of all heads, or NaN.
     on_unknown : {"warn", "raise", "consensus"}, default="warn"
         What to do about annotators with too few or equal enrollment ratings, and about annotators never enrolled: use
         the mean of all heads with a warning, raise an error, or use it silently.
@@ -55,9 +69,12 @@ class AnnotatorMapper(AnnotatorPredictor):
     Attributes
     ----------
     mapping_ : DataFrame, indexed by annotator
-        `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for the mean of all heads),
-        the chosen head's CCC for each output as `ccc_<output>`, `confidence` (0.5 is luck, 1 is clear), `n_ratings`,
-        and what the calibration did: `slope_<output>` and `offset_<output>`.
+        `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for "blend", "all" and where
+        the mean of all heads has to serve),
+        the chosen head's CCC on the enrollment ratings for each output as `ccc_<output>`, the CCC to expect on others
+        as `expected_<output>` with the bounds of an 80 % interval, `low_<output>` and `high_<output>`, `confidence`
+        (0.5 is luck, 1 is clear), `n_ratings`, what the calibration did, `slope_<output>` and `offset_<output>`, and
+        with `min_expected_score` whether the mapping is `trusted`.
     scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
         The score of every source head for every new annotator.
     annotators_ : array, shape (n_annotators,)
@@ -99,6 +116,9 @@ class AnnotatorMapper(AnnotatorPredictor):
         calibration: str | None = None,
         min_ratings: int = 2,
         n_bootstrap: int = 100,
+        n_folds: int = 5,
+        min_expected_score: float | None = None,
+        fallback: str = "consensus",
         on_unknown: str = "warn",
         random_state: Any = None,
     ) -> None:
@@ -108,6 +128,9 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.calibration = calibration
         self.min_ratings = min_ratings
         self.n_bootstrap = n_bootstrap
+        self.n_folds = n_folds
+        self.min_expected_score = min_expected_score
+        self.fallback = fallback
         self.on_unknown = on_unknown
         self.random_state = random_state
 
@@ -117,7 +140,8 @@ class AnnotatorMapper(AnnotatorPredictor):
         Parameters
         ----------
         X : array-like, shape (n_samples, n_features)
-            Features of the enrollment samples.
+            Features of the enrollment samples. Samples without a rating are welcome: they tell "blend" and the
+            calibration what the target corpus is like.
         y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
             Enrollment ratings; or one rating a sample, by `annotators`.
         annotators : array-like, shape (n_samples,), default=None
@@ -132,25 +156,35 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.outputs_ = tuple(source.outputs_)
         ratings = self._check_X_y(X, y, annotators)
         source.check_scale(ratings)
-        rated = np.flatnonzero(np.diff(ratings.indptr) > 0)
-        ratings = ratings[rated]
-        hidden = self._hidden_of_rows(X, rated)
+        is_rated = np.diff(ratings.indptr) > 0
+        ratings = ratings[is_rated]
+        hidden = np.concatenate(list(self._hidden_of_rows(X, np.flatnonzero(is_rated))))
+        prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
         rng = self._rng()
-        mapping = map_annotators(
-            hidden,
-            source.heads_,
-            ratings,
-            strategy=self.strategy,
-            n_heads=self.n_heads,
-            calibration=self.calibration,
-            min_ratings=self.min_ratings,
-            rng=rng,
-        )
+        how = {name: getattr(self, name) for name in ("strategy", "n_heads", "calibration", "min_ratings")}
+        mapping = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **how)
         self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
         self._report_unmapped(mapping)
         confidences = self._confidences(hidden, source.heads_, ratings, rng)
         self.mapping_ = self._table(mapping, ratings, source.annotators_, confidences)
+        if self.n_folds:
+            forecast = forecast_scores(
+                mapping, hidden, source.heads_, ratings, prior, n_folds=self.n_folds, rng=rng, **how
+            )
+            self._take_forecast(forecast, source.heads_)
         return self
+
+    def _take_forecast(self, forecast: Forecast, source_heads: np.ndarray) -> None:
+        """Add what to expect to the table, and serve nobody by a mapping that promises too little."""
+        for kind, values in (("expected", forecast.score), ("low", forecast.low), ("high", forecast.high)):
+            for output, name in enumerate(self.outputs_):
+                self.mapping_[f"{kind}_{name}"] = values[:, output]
+        if self.min_expected_score is None:
+            return
+        trusted = forecast.score.mean(axis=1) >= self.min_expected_score
+        self.mapping_["trusted"] = trusted
+        everyone = source_heads.mean(axis=0, dtype=np.float64)
+        self.heads_[~trusted] = everyone if self.fallback == "consensus" else np.nan
 
     def _check_parameters(self) -> None:
         """Check the constructor's parameters, each by name."""
@@ -160,6 +194,13 @@ class AnnotatorMapper(AnnotatorPredictor):
         check_number("n_heads", self.n_heads, low=1, integer=True)
         check_number("min_ratings", self.min_ratings, low=1, integer=True)
         check_number("n_bootstrap", self.n_bootstrap, low=0, integer=True)
+        check_option("fallback", self.fallback, FALLBACKS)
+        if check_number("n_folds", self.n_folds, low=0, integer=True) == 1:
+            raise ValueError("n_folds must be 0, for no expected score, or at least 2, got 1.")
+        if self.min_expected_score is not None:
+            check_number("min_expected_score", self.min_expected_score, low=-1, high=1)
+            if not self.n_folds:
+                raise ValueError("min_expected_score needs an expected score: n_folds must be at least 2, got 0.")
 
     def _check_X_y(self, X: Any, y: Any, annotators: Any) -> Ratings:
         """Check features, and return Ratings whatever y was given as."""
@@ -185,10 +226,16 @@ class AnnotatorMapper(AnnotatorPredictor):
         """Check features; those of a pipeline are its own affair, and only counted here."""
         validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
 
-    def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> np.ndarray:
-        """Return the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
-        taken = (_take_rows(X, rows[start : start + BLOCK_ROWS]) for start in range(0, len(rows), BLOCK_ROWS))
-        return np.concatenate([hidden for part in taken for _, hidden in iter_source_hidden(self.estimator, part)])
+    def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
+        for start in range(0, len(rows), BLOCK_ROWS):
+            taken = _take_rows(X, rows[start : start + BLOCK_ROWS])
+            yield from (hidden for _, hidden in iter_source_hidden(self.estimator, taken))
+
+    def _prior(self, source: Any, X: Any, unrated: np.ndarray, hidden: np.ndarray) -> Prior:
+        """Return what is known of the target corpus before anyone is enrolled."""
+        some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
+        return source.prior_.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise where the mean of all heads has to serve."""
@@ -208,7 +255,7 @@ class AnnotatorMapper(AnnotatorPredictor):
     ) -> np.ndarray:
         """Return how clear each annotator's choice is, NaN where none was made."""
         confidences = np.full(ratings.n_annotators, np.nan)
-        if self.strategy in ("all", "random") or self.n_bootstrap == 0:
+        if self.strategy not in CHOOSING or self.n_bootstrap == 0:
             return confidences
         order = np.argsort(ratings.codes, kind="stable")
         ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
@@ -293,7 +340,10 @@ class AnnotatorMapper(AnnotatorPredictor):
         yield from iter_source_hidden(self.estimator, X)
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
-        return self.heads_.mean(axis=0, dtype=np.float64).astype(self.heads_.dtype), False
+        served = np.isfinite(self.heads_).all(axis=(1, 2))  # all but those whom fallback="nan" leaves out
+        if not served.any():
+            return np.full_like(self.heads_[0], np.nan), False
+        return self.heads_[served].mean(axis=0, dtype=np.float64).astype(self.heads_.dtype), False
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.blending import Prior, blend_heads, calibrate_heads, count_by_output
 from sklearn_annoser.metrics import ccc_from_moments
 from sklearn_annoser.ratings import Ratings
 
 __all__ = ["CALIBRATIONS", "STRATEGIES", "Mapping", "bootstrap_heads", "map_annotators", "predict_pairs", "score_heads"]
 
-STRATEGIES = ("joint", "separate", "top-n", "all", "random")
+STRATEGIES = ("joint", "separate", "top-n", "blend", "all", "random")
+CHOOSING = ("joint", "separate", "top-n")  # some heads, by their scores
 CALIBRATIONS = (None, "affine")
-PRIOR_RATINGS = 20  # the number of ratings at which the calibration trusts them by half
 BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
 
 
@@ -29,7 +30,7 @@ BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, what
 class Mapping:
     """What became of some new annotators, (n_targets, ...) each."""
 
-    chosen: np.ndarray | None  # (n_targets, n_outputs, n_chosen) known heads, best first; None: all of them
+    chosen: np.ndarray | None  # (n_targets, n_outputs, n_chosen) known heads, best first; None: nobody in particular
     heads: np.ndarray  # (n_targets, n_outputs, n_hidden + 1)
     scores: np.ndarray  # (n_targets, n_heads, n_outputs)
     mapped: np.ndarray  # (n_targets, n_outputs) False where the mean of all heads had to serve
@@ -46,6 +47,8 @@ def map_annotators(
     n_heads: int = 5,
     calibration: str | None = None,
     min_ratings: int = 2,
+    prior: Prior | None = None,
+    with_scores: bool = True,
     rng: np.random.RandomState | None = None,
 ) -> Mapping:
     """Map each annotator of `ratings` to known heads.
@@ -58,15 +61,20 @@ def map_annotators(
         Heads of the known annotators, the bias last.
     ratings : Ratings
         Enrollment ratings of the samples.
-    strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
+    strategy : {"joint", "separate", "top-n", "blend", "all", "random"}, default="joint"
         The head with the best sum of the outputs' scores; the best for each output; the mean of the `n_heads` best; the
-        mean of all; a uniform draw.
+        head expected from all heads and the ratings (:func:`~sklearn_annoser.blending.blend_heads`); the mean of all; a
+        uniform draw.
     n_heads : int, default=5
         How many heads "top-n" averages.
     calibration : {None, "affine"}, default=None
         Whether to move the predictions' mean and spread towards those of the enrollment ratings.
     min_ratings : int, default=2
         A target with fewer ratings is not mapped but served by the mean of all heads.
+    prior : Prior, default=None
+        Needed by "blend" and by the calibration: what is known of samples and annotators.
+    with_scores : bool, default=True
+        Whether to score the heads if the strategy does not need it.
     rng : RandomState, default=None
         Needed by "random" only.
 
@@ -77,21 +85,33 @@ def map_annotators(
     check_option("strategy", strategy, STRATEGIES)
     check_option("calibration", calibration, CALIBRATIONS)
     check_number("n_heads", n_heads, low=1, integer=True)
-    scores = score_heads(hidden, heads, ratings)
+    scores = np.zeros((ratings.n_annotators, *heads.shape[:2]), dtype=np.float32)
+    if with_scores or strategy in CHOOSING:
+        scores = score_heads(hidden, heads, ratings)
     mapped = _mappable(ratings, strategy, min_ratings)
     chosen = _choose(scores, strategy, n_heads, rng)
     everyone = heads.mean(axis=0, dtype=np.float64)  # (n_outputs, n_hidden + 1)
-    if chosen is None:
+    if strategy == "blend":
+        combined = blend_heads(hidden, heads, ratings, _needed(prior))
+    elif chosen is None:
         combined = np.repeat(everyone[None], ratings.n_annotators, axis=0)
     else:
         combined = heads[chosen, np.arange(heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
-        combined[~mapped] = np.broadcast_to(everyone, combined.shape)[~mapped]
+    combined[~mapped] = np.broadcast_to(everyone, combined.shape)[~mapped]
     slope, offset = np.ones(mapped.shape), np.zeros(mapped.shape)
     if calibration == "affine":
-        slope, offset = _shrunk_affine(hidden, combined, ratings)
+        with_offset = strategy != "blend"  # a blended head has one already
+        slope, offset = calibrate_heads(hidden, combined, ratings, _needed(prior), with_offset=with_offset)
         combined *= slope[:, :, None]
         combined[:, :, -1] += offset
     return Mapping(chosen, combined.astype(heads.dtype), scores, mapped, slope, offset)
+
+
+def _needed(prior: Prior | None) -> Prior:
+    """Return a prior that has been given."""
+    if prior is None:
+        raise ValueError('strategy="blend" and calibration need a prior.')
+    return prior
 
 
 def predict_pairs(hidden: np.ndarray, heads: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -138,19 +158,20 @@ def score_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> np.n
     Returns
     -------
     array of float32, shape (n_targets, n_heads, n_outputs)
-        0 for a target without ratings, and where all of a target's ratings are equal.
+        0 for a target without ratings of an output, and where all of them are equal.
     """
-    order = np.argsort(ratings.codes, kind="stable")
-    rows, values = ratings.rows[order], ratings.values[order].astype(np.float64)
-    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
-    ends = counts.cumsum()
     scores = np.zeros((ratings.n_annotators, len(heads), heads.shape[1]), dtype=np.float32)
-    for targets in _blocks_of_targets(counts):
-        first, last = (ends - counts)[targets[0]], ends[targets[-1]]
-        part = slice(first, last)
-        starts = (ends - counts)[targets] - first
-        for output in range(heads.shape[1]):
-            moments = _moments(hidden[rows[part], output], values[part, output], starts, counts[targets])
+    order = np.argsort(ratings.codes, kind="stable")
+    for output in range(heads.shape[1]):
+        given = order[np.isfinite(ratings.values[order, output])]
+        rows, values = ratings.rows[given], ratings.values[given, output].astype(np.float64)
+        counts = np.bincount(ratings.codes[given], minlength=ratings.n_annotators)
+        ends = counts.cumsum()
+        for targets in _blocks_of_targets(counts):
+            first, last = (ends - counts)[targets[0]], ends[targets[-1]]
+            part = slice(first, last)
+            starts = (ends - counts)[targets] - first
+            moments = _moments(hidden[rows[part], output], values[part], starts, counts[targets])
             for start in range(0, len(heads), BLOCK_HEADS):
                 block = slice(start, start + BLOCK_HEADS)
                 scores[targets, block, output] = _score_block(*moments, starts, heads[block, output], counts[targets])
@@ -205,24 +226,24 @@ def _score_block(
 
 def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
     """Tell for each target and output whether there are ratings enough, and different ones, to choose a head by."""
-    n, codes = ratings.n_annotators, ratings.codes
-    counts = np.bincount(codes, minlength=n)
-    enough = np.repeat((counts >= max(min_ratings, 1))[:, None], ratings.n_outputs, axis=1)
-    low, high = np.full(enough.shape, np.inf), np.full(enough.shape, -np.inf)
-    np.minimum.at(low, codes, ratings.values)
-    np.maximum.at(high, codes, ratings.values)
-    informative = (high > low) | (counts == 1)[:, None]  # a single rating is compared by its error
-    if strategy in ("all", "random"):
+    counts = count_by_output(ratings)
+    enough = counts >= max(min_ratings, 1)
+    low, high = np.full(counts.shape, np.inf), np.full(counts.shape, -np.inf)
+    np.fmin.at(low, ratings.codes, ratings.values)  # these pass over what is missing
+    np.fmax.at(high, ratings.codes, ratings.values)
+    informative = (high > low) | (counts == 1)  # a single rating is compared by its error
+    if strategy not in CHOOSING:
         informative[:] = True
-    elif strategy != "separate":  # one choice serves all outputs, so one informative output is enough
-        informative[:] = informative.any(axis=1, keepdims=True)
-    return enough & informative
+    usable = enough & informative
+    if strategy != "separate":  # one choice serves all outputs, so one informative output is enough
+        usable[:] = usable.any(axis=1, keepdims=True)
+    return usable
 
 
 def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.RandomState | None) -> np.ndarray | None:
-    """Return the chosen heads of each target and output, (n_targets, n_outputs, n_chosen); None for all."""
+    """Return the chosen heads of each target and output, (n_targets, n_outputs, n_chosen); None for nobody."""
     n_targets, n_known, n_outputs = scores.shape
-    if strategy == "all":
+    if strategy in ("blend", "all"):
         return None
     if strategy == "random":
         rng = np.random.RandomState() if rng is None else rng
@@ -235,30 +256,6 @@ def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.Rand
         # Stable, so that equal scores go to the first head whatever n_best is.
         chosen = np.argsort(-total, axis=1, kind="stable")[:, :n_best] if n_best > 1 else total.argmax(1)[:, None]
     return np.repeat(chosen[:, None, :], n_outputs, axis=1)
-
-
-def _shrunk_affine(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return slope and offset that move each target's predictions towards the mean and spread of its ratings.
-
-    With `n` ratings and :math:`a = n / (n + 20)` predictions `p` become
-    :math:`(p - \bar p)(s_y / s_p)^a + \bar p + a(\bar y - \bar p)`: nothing without ratings, a full match with many.
-    """
-    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)[:, None]
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        sums = [np.bincount(ratings.codes, column, ratings.n_annotators) for column in values.T]
-        return np.stack(sums, axis=1) / np.maximum(counts, 1)
-
-    pred = predict_pairs(hidden, heads, ratings.rows, ratings.codes).astype(np.float64)
-    mean_pred, mean_true = mean(pred), mean(ratings.values)
-    spread_pred = np.sqrt(mean((pred - mean_pred[ratings.codes]) ** 2))
-    spread_true = np.sqrt(mean((ratings.values - mean_true[ratings.codes]) ** 2))
-    trust = counts / (counts + PRIOR_RATINGS)
-    # What rounding leaves of equal values is no spread.
-    usable = (spread_pred > 1e-6 * (1 + np.abs(mean_pred))) & (spread_true > 1e-6 * (1 + np.abs(mean_true)))
-    ratio = np.divide(spread_true, spread_pred, out=np.ones_like(spread_pred), where=usable)
-    slope = ratio**trust
-    return slope, mean_pred * (1 - slope) + trust * (mean_true - mean_pred)
 
 
 def bootstrap_heads(
@@ -282,7 +279,7 @@ def bootstrap_heads(
     heads : array, shape (n_heads, n_outputs, n_hidden + 1)
         Heads of the known annotators.
     values : array, shape (n_ratings, n_outputs)
-        The ratings.
+        The ratings; NaN where an output was not rated.
     strategy : {"joint", "separate", "top-n"}, default="joint"
         "separate" chooses for each output on its own, and averages over the outputs whose ratings differ; the others
         choose by the sum of the outputs' CCC.
@@ -326,10 +323,14 @@ def _resampled_ccc(
     In raw moments, with `E` the mean over a resample, the CCC is
     :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: three matrix products.
     """
-    weight = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
     scores = np.zeros((1 if joint else heads.shape[1], len(counts), len(heads)), dtype=np.float32)
     for output in range(heads.shape[1]):
-        true = values[:, output].astype(np.float64)
+        given = np.isfinite(values[:, output])
+        if not given.any():
+            continue
+        own = counts[:, given]
+        weight = (own / np.maximum(own.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+        true = values[given, output].astype(np.float64)
         centre = true.mean()
         true = (true - centre).astype(np.float32)[:, None]  # centred, so that float32 keeps the digits that matter
         mean_true, square_true = weight @ true, weight @ true**2  # (n_resamples, 1)
@@ -337,7 +338,7 @@ def _resampled_ccc(
         constant = (square_true - mean_true**2)[:, 0] <= 1e-6 * (true**2).mean()
         for start in range(0, len(heads), BLOCK_HEADS):
             head = heads[start : start + BLOCK_HEADS, output]
-            pred = hidden[:, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
+            pred = hidden[given, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
             means = weight @ pred
             means *= 2 * mean_true
             ccc = weight @ (2 * true * pred)

@@ -20,9 +20,11 @@ from sklearn_annoser._validation import (
     check_number,
     check_option,
 )
+from sklearn_annoser.blending import Prior, learn_prior
 from sklearn_annoser.enrollment import comparison_axes, representative_rows, spread_rows
+from sklearn_annoser.forecast import forecast_scores
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
-from sklearn_annoser.mapping import STRATEGIES, Mapping, bootstrap_heads, map_annotators
+from sklearn_annoser.mapping import CHOOSING, STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMappedRegressor"]
@@ -110,6 +112,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
     variance_heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1), or None
         Heads of the logarithm of the variance of their ratings, on the squared scale of the ratings; None in variants
         without.
+    prior_ : Prior
+        What the ratings make one expect of samples and annotators that are not among them; "blend" and calibration
+        start from it.
     outputs_ : tuple of str
         Names of the outputs.
     net_ : MultiHeadNet
@@ -125,6 +130,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         bootstrap resamples in which the head was the best).
     confidence_ : float
         How clearly the selected head beats the others: 0.5 is luck, 1 is always.
+    expected_score_ : DataFrame, indexed by output
+        The CCC to expect of the selection on other samples, `score`, and the bounds `low` and `high` of an 80 %
+        interval.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of str, shape (n_features_in_,)
@@ -149,6 +157,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
     (300, 2)
     """
 
+    prior_: Prior
     selected_annotator_: Any
     _selected_head: np.ndarray | None
 
@@ -230,6 +239,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         X, ratings = self._check_X_y(X, y, annotators, reset=not warm)
         seed = self._rng().randint(2**31 - 1)
         split = self._validation_split(seed, validation)
+        given, unseen = ratings, slice(None) if split is None else split.rows(len(ratings), groups)[1]
         ratings = self._trainable(ratings, self.min_ratings, split, groups)
         if warm:
             ratings = self._after_known(ratings)
@@ -243,7 +253,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
-        return self
+        return self._learn_prior(X[unseen], given[unseen], given)
 
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
         """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
@@ -265,15 +275,15 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
-        X, ratings = self._check_X_y(X, y, annotators, reset=first)
-        ratings = self._trainable(ratings, self.min_ratings if first else 1)
+        X, given = self._check_X_y(X, y, annotators, reset=first)
+        ratings = self._trainable(given, self.min_ratings if first else 1)
         seed = self._rng().randint(2**31 - 1)
         if first:
             self._start_scale(ratings)
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed, net.device):
                 net.fit(_tensor(X), self._to_unit(ratings))
-            return self._take(net, ratings.annotators)
+            return self._take(net, ratings.annotators)._learn_prior(X, given, given)
         n_new = len(set(ratings.annotators) - set(self.annotators_))
         ratings = self._after_known(ratings)
         unit = self._to_unit(ratings)
@@ -284,6 +294,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 self.net_.train_epoch(_tensor(X), unit, n_new=n_new)
         finally:  # also if interrupted: the labels must be those of the net's heads
             self._take(self.net_, ratings.annotators)
+        self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
 
     def _check_parameters(self) -> None:
@@ -437,6 +448,15 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
 
+    def _learn_prior(self, X: np.ndarray, unseen: Ratings, ratings: Ratings) -> AnnotatorMappedRegressor:
+        """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings."""
+        self.prior_ = learn_prior(self._hidden_blocks(X), self.heads_.mean(axis=0), unseen, ratings)
+        return self
+
+    def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """Walk over the hidden features of checked X."""
+        return (hidden for _, hidden in self.net_.hidden_blocks(_tensor(X)))
+
     def with_heads(self, annotators: Any, heads: Any) -> AnnotatorMappedRegressor:
         """Return a copy that knows other annotators, by heads on the same hidden features.
 
@@ -492,31 +512,37 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         n_heads: int = 5,
         calibration: str | None = None,
         n_bootstrap: int = 100,
+        n_folds: int = 5,
     ) -> Any:
         """Find the known annotator who is most similar to a new one; `predict` then predicts as they would.
 
         Parameters
         ----------
         X : array-like, shape (n_samples, n_features)
-            Features of the samples that the new annotator rated.
+            Features of the samples that the new annotator rated. With Ratings also of samples that they did not rate:
+            those tell "blend" and the calibration what the target corpus is like.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or Ratings of one annotator
             Their ratings; 15 to 20 suffice.
-        strategy : {"joint", "separate", "top-n", "all", "random"}, default="joint"
-            One annotator for all outputs, by the sum of the outputs' CCC; the best for each output; the mean of the
-            `n_heads` best; the mean of all; a uniform draw.
+        strategy : {"joint", "separate", "top-n", "blend", "all", "random"}, default="joint"
+            One annotator for all outputs, by the sum of the outputs' CCC (the paper's); the best for each output; the
+            mean of the `n_heads` best; what all known heads and the ratings make one expect, which predicts best with
+            ``calibration="affine"``; the mean of all; a uniform draw.
         n_heads : int, default=5
             How many heads "top-n" averages.
         calibration : {None, "affine"}, default=None
-            Whether to move the predictions' mean and spread towards those of the enrollment ratings, the more the more
-            there are: recommended whenever the scale of the predictions matters.
+            Whether to move the predictions' mean and spread to those that the ratings, and those of the known
+            annotators, make one expect: recommended.
         n_bootstrap : int, default=100
             Resamples behind `wins` and `confidence_`; 0 for none.
+        n_folds : int, default=5
+            Folds of the ratings behind `expected_score_`.
 
         Returns
         -------
         label, tuple of labels, or None
-            The source annotator; for "separate" one for each output, for "top-n" the best `n_heads`; None if the mean
-            of all heads serves: for "all", and if the ratings do not tell the annotators apart (see `on_unknown`).
+            The source annotator; for "separate" one for each output, for "top-n" the best `n_heads`; None if nobody
+            in particular serves: for "blend" and "all", and if the ratings do not tell the annotators apart (see
+            `on_unknown`).
 
         Raises
         ------
@@ -528,30 +554,27 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_is_fitted(self)
         check_option("strategy", strategy, STRATEGIES)
         check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
+        check_number("n_folds", n_folds, low=2, integer=True)
         X, ratings = self._check_enrollment(X, y)
-        hidden = np.concatenate([hidden for _, hidden in self.net_.hidden_blocks(_tensor(X))])
+        hidden = np.concatenate(list(self._hidden_blocks(X)))
         rng = self._rng()
-        mapping = map_annotators(
-            hidden,
-            self.heads_,
-            ratings,
-            strategy=strategy,
-            n_heads=n_heads,
-            calibration=calibration,
-            min_ratings=1,
-            rng=rng,
-        )
+        prior = self.prior_.with_samples([hidden])
+        how: dict[str, Any] = {"strategy": strategy, "n_heads": n_heads, "calibration": calibration, "min_ratings": 1}
+        mapping = map_annotators(hidden, self.heads_, ratings, prior=prior, rng=rng, **how)
         self._report_unmapped(mapping, ratings)
-        if strategy in ("all", "random"):
+        if strategy not in CHOOSING:
             wins, confidence = np.zeros(len(self.heads_)), np.nan
         else:
             wins, confidence = bootstrap_heads(
-                hidden, self.heads_, ratings.values, strategy=strategy, n_bootstrap=n_bootstrap, rng=rng
+                hidden[ratings.rows], self.heads_, ratings.values, strategy=strategy, n_bootstrap=n_bootstrap, rng=rng
             )
         table = pd.DataFrame(mapping.scores[0], index=self.annotators_, columns=list(self.outputs_))
         table = table.assign(score=mapping.scores[0].sum(axis=1), wins=wins)
         self.selection_ = table.sort_values("score", ascending=False, kind="stable")
         self.confidence_ = confidence
+        forecast = forecast_scores(mapping, hidden, self.heads_, ratings, prior, n_folds=n_folds, rng=rng, **how)
+        columns = {"score": forecast.score[0], "low": forecast.low[0], "high": forecast.high[0]}
+        self.expected_score_ = pd.DataFrame(columns, index=pd.Index(self.outputs_, name="output"))
         self._selected_head = mapping.heads[0]
         self.selected_annotator_ = self._selected_label(mapping, strategy)
         return self.selected_annotator_
@@ -599,10 +622,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         if n > len(X):
             raise ValueError(f"n must be at most the number of samples in X, {len(X)}, got {n}.")
         reference = spread_rows(len(X), N_REFERENCE)
-        seen = np.concatenate([hidden for _, hidden in self.net_.hidden_blocks(_tensor(X[reference]))])
-        axes = comparison_axes(seen, self.heads_)
-        blocks = self.net_.hidden_blocks(_tensor(X))
-        coordinates = np.concatenate([hidden.reshape(len(hidden), -1) @ axes for _, hidden in blocks])
+        axes = comparison_axes(np.concatenate(list(self._hidden_blocks(X[reference]))), self.heads_)
+        coordinates = np.concatenate([hidden.reshape(len(hidden), -1) @ axes for hidden in self._hidden_blocks(X)])
         return representative_rows(coordinates, n, coordinates[reference])
 
     def clear_selection(self) -> AnnotatorMappedRegressor:
@@ -614,7 +635,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """
         self.selected_annotator_ = None
         self._selected_head = None
-        for name in ("selection_", "confidence_"):
+        for name in ("selection_", "confidence_", "expected_score_"):
             if hasattr(self, name):
                 delattr(self, name)
         return self
@@ -641,8 +662,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         check_consistent_length(X, ratings)
         self._check_outputs(ratings)
         self.check_scale(ratings)
-        rated = np.diff(ratings.indptr) > 0
-        return X[rated], ratings[rated]
+        return X, ratings
 
     def _report_unmapped(self, mapping: Mapping, ratings: Ratings) -> None:
         """Warn or raise if equal ratings left no head to choose."""

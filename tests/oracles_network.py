@@ -1,6 +1,7 @@
 """Slow plain twins of the network and the mapping: Python loops in float64, one formula after the other."""
 
 import numpy as np
+from scipy.stats import multivariate_normal
 
 
 def plain_ccc(true, pred):
@@ -72,14 +73,64 @@ def plain_scores(hidden, heads, ratings):
     return scores
 
 
-def plain_calibration(p, p_enroll, y_enroll):
-    """Calibrated predictions of one output, by the printed formula."""
-    n = len(y_enroll)
-    if not n:
-        return p
-    a = n / (n + 20)
-    slope = (np.std(y_enroll) / np.std(p_enroll)) ** a
-    return (p - np.mean(p_enroll)) * slope + np.mean(p_enroll) + a * (np.mean(y_enroll) - np.mean(p_enroll))
+def plain_moments(hidden):
+    """Mean of hidden features and 1, and of their outer products, for one output."""
+    rows = [np.append(row, 1.0) for row in np.asarray(hidden, dtype=np.float64)]
+    return sum(rows) / len(rows), sum(np.outer(row, row) for row in rows) / len(rows)
+
+
+def plain_covariance(heads, prior, output):
+    """Covariance of a new head of one output, written out in full."""
+    mean, second = prior.mean[output], prior.second[output]
+    everyone = heads.mean(axis=0)
+    known = sum(np.outer(head - everyone, head - everyone) for head in heads) / len(heads)
+    between = max(np.trace(known @ second), 0.05 * prior.variance[output])
+    centred = np.eye(len(mean))
+    centred[-1] = -mean  # w.(h - mean) is w.h with the bias -w.mean
+    own = 0.3 * between / (np.trace(second) - mean @ mean) * centred[:, :-1] @ centred[:, :-1].T
+    covariance = known + own
+    covariance[-1, -1] += prior.offset_variance[output]
+    return covariance
+
+
+def plain_blend(hidden, heads, values, prior):
+    """Blended head of one new annotator, (n_outputs, n_hidden + 1), centre by centre and noise by noise."""
+    heads = np.asarray(heads, dtype=np.float64)
+    n_outputs = heads.shape[1]
+    log_evidence, solutions = np.zeros((n_outputs, len(heads) + 1, 3)), {}
+    for output in range(n_outputs):
+        seen = np.c_[hidden[:, output], np.ones(len(hidden))]
+        for number, centre in enumerate([heads[:, output].mean(axis=0), *heads[:, output]]):
+            covariance = plain_covariance(heads[:, output], prior, output) * (1.0 if number == 0 else 0.3)
+            for step, noise in enumerate(np.array([0.25, 0.5, 1.0]) * prior.variance[output]):
+                expected = seen @ covariance @ seen.T + noise * np.eye(len(seen))
+                told = multivariate_normal(seen @ centre, expected).logpdf(values[:, output])
+                log_evidence[output, number, step] = told
+                pull = covariance @ seen.T @ np.linalg.inv(expected) @ (values[:, output] - seen @ centre)
+                solutions[output, number, step] = centre + pull
+    before = np.array([0.5] + [0.5 / len(heads)] * len(heads))
+    of_centre = before * np.exp(log_evidence - log_evidence.max()).sum(axis=2).prod(axis=0)
+    of_centre /= of_centre.sum()
+    blended = np.zeros(heads.shape[1:])
+    for (output, number, step), solution in solutions.items():
+        of_noise = np.exp(log_evidence[output, number] - log_evidence[output, number].max())
+        blended[output] += of_centre[number] * of_noise[step] / of_noise.sum() * solution
+    return blended
+
+
+def plain_calibration(p, p_enroll, y_enroll, head, prior, output, with_offset=True):
+    """Calibrated predictions of one output, by the printed formulas."""
+    n, worth, variance = len(y_enroll), prior.n_worth[output], prior.variance[output]
+    squares = sum((y - np.mean(y_enroll)) ** 2 for y in y_enroll)
+    target = np.sqrt((worth * variance + squares) / (worth + max(n - 1, 0)))
+    mean, second = prior.mean[output], prior.second[output]
+    centre = head @ mean
+    slope = target / np.sqrt(head @ (second - np.outer(mean, mean)) @ head)
+    moved = 0.0
+    if n and with_offset:
+        offset_variance = prior.offset_variance[output]
+        moved = n * offset_variance / (n * offset_variance + variance / 2) * (np.mean(y_enroll) - np.mean(p_enroll))
+    return (p - centre) * slope + centre + moved
 
 
 def plain_bootstrap(hidden, heads, values, n_bootstrap, rng):

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.datasets import make_corpora
-from sklearn_annoser.metrics import ccc_scorers, individual_ccc_scorer
+from sklearn_annoser.metrics import annotator_ccc, ccc_scorers, individual_ccc_scorer
 from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
 
 SOURCE, TARGET = corpora()
@@ -58,13 +58,13 @@ def test_mapping_predicts_better_than_all_heads_and_than_random_ones(mapper):
 
 
 @pytest.mark.parametrize("calibration", [None, "affine"])
-@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "all"])
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "blend", "all"])
 def test_mapping_a_corpus_is_selecting_for_each_annotator(mapper, strategy, calibration):
     options = {"strategy": strategy, "calibration": calibration, "n_heads": 3}
     mapper.set_params(**options).fit(X, RATINGS)
     one = trained()
     for name in RATINGS.annotators:
-        chosen = one.select_annotator(*ratings_of(TARGET, name, ENROLLED), **options)
+        chosen = one.select_annotator(X, RATINGS.keep_annotators([name]), **options)
         row = mapper.mapping_.loc[name]
         mapped = (row["source_activation"], row["source_valence"]) if strategy == "separate" else row["source"]
         assert mapped == chosen
@@ -122,15 +122,20 @@ def test_a_plain_array_is_one_new_annotator(mapper):
 ALWAYS = ["ccc_activation", "ccc_valence", "confidence", "n_ratings"]
 
 
+EXPECTED = [f"{kind}_{output}" for kind in ("expected", "low", "high") for output in ("activation", "valence")]
+
+
 @pytest.mark.parametrize(
     ("options", "columns"),
     [
-        ({}, ["source", *ALWAYS]),
-        ({"strategy": "separate"}, ["source_activation", "source_valence", *ALWAYS]),
+        ({}, ["source", *ALWAYS, *EXPECTED]),
+        ({"strategy": "separate"}, ["source_activation", "source_valence", *ALWAYS, *EXPECTED]),
         (
             {"strategy": "all", "calibration": "affine"},
-            ["source", *ALWAYS, "slope_activation", "offset_activation", "slope_valence", "offset_valence"],
+            ["source", *ALWAYS, "slope_activation", "offset_activation", "slope_valence", "offset_valence", *EXPECTED],
         ),
+        ({"n_folds": 0}, ["source", *ALWAYS]),
+        ({"min_expected_score": 0.2}, ["source", *ALWAYS, *EXPECTED, "trusted"]),
     ],
 )
 def test_the_mapping_has_a_row_an_annotator_and_the_documented_columns(mapper, options, columns):
@@ -155,7 +160,7 @@ def test_the_scores_are_those_of_the_selection(mapper, source):
 def test_confidence_tells_a_clear_mapping_from_none(mapper):
     assert mapper.fit(X, RATINGS).mapping_["confidence"].between(0, 1).all()
     assert mapper.fit(SOURCE.X, SOURCE.ratings).mapping_["confidence"].mean() > 0.9
-    for options in ({"n_bootstrap": 0}, {"strategy": "all"}, {"strategy": "random"}):
+    for options in ({"n_bootstrap": 0}, {"strategy": "blend"}, {"strategy": "all"}, {"strategy": "random"}):
         assert clone(mapper).set_params(**options).fit(X, RATINGS).mapping_["confidence"].isna().all()
 
 
@@ -247,12 +252,75 @@ def test_with_min_ratings_of_one_a_single_rating_picks_the_head_of_the_smallest_
     assert mapper.mapping_.loc["target_003", "source"] == source.annotators_[errors.argmin()]
 
 
-def test_samples_without_a_rating_change_nothing(mapper):
+def test_samples_without_a_rating_change_no_mapping(mapper):
+    mapper.set_params(n_folds=0)
     gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
     rated = gaps.counts("sample").to_numpy() > 0
     table = mapper.fit(X, gaps).mapping_
     pd.testing.assert_frame_equal(clone(mapper).fit(X[rated], gaps[rated]).mapping_, table)
     pd.testing.assert_frame_equal(clone(mapper).fit(X.tolist(), gaps).mapping_, table)
+
+
+@pytest.mark.parametrize("strategy", ["blend", "all"])
+def test_samples_without_a_rating_tell_where_the_predictions_lie(mapper, strategy):
+    mapper.set_params(strategy=strategy, calibration="affine")
+    few = RATINGS.keep_ratings(RATINGS.rows < 30)
+    informed = mapper.fit(X, few).heads_.copy()
+    assert np.abs(informed - mapper.fit(X[:30], few[:30]).heads_).max() > 1e-3
+
+
+# ---------------------------------------------------------------------- forecast
+
+
+def scores_on_the_rest(mapper):
+    return annotator_ccc(REST_RATINGS, mapper.predict_ratings(TARGET.X[REST], REST_RATINGS))[["activation", "valence"]]
+
+
+@pytest.mark.parametrize("strategy", ["joint", "blend"])
+def test_the_expected_score_is_near_the_score_on_the_rest(mapper, strategy):
+    mapper.set_params(strategy=strategy, calibration="affine").fit(X, RATINGS)
+    true = scores_on_the_rest(mapper).loc[mapper.annotators_].to_numpy()
+    expected, low, high = (
+        mapper.mapping_[[f"{kind}_activation", f"{kind}_valence"]].to_numpy() for kind in ("expected", "low", "high")
+    )
+    assert abs(np.mean(true - expected)) < 0.08
+    assert (low < expected).all()
+    assert (expected < high).all()
+
+
+def test_who_is_not_trusted_gets_the_consensus_or_nothing(mapper, source):
+    mapper.fit(X, RATINGS)
+    middle = mapper.mapping_[["expected_activation", "expected_valence"]].mean(axis=1).median()
+    plain = mapper.heads_.copy()
+    mapper.set_params(min_expected_score=middle).fit(X, RATINGS)
+    trusted = mapper.mapping_["trusted"].to_numpy()
+    assert 0 < trusted.sum() < len(trusted)
+    np.testing.assert_array_equal(mapper.heads_[trusted], plain[trusted])
+    everyone = source.heads_.mean(axis=0)
+    np.testing.assert_allclose(
+        mapper.heads_[~trusted], np.broadcast_to(everyone, mapper.heads_[~trusted].shape), atol=1e-6
+    )
+
+    mapper.set_params(fallback="nan").fit(X, RATINGS)
+    predicted = mapper.predict_annotators(X)
+    np.testing.assert_array_equal(np.isnan(predicted).any(axis=(0, 2)), ~trusted)
+    assert np.isfinite(mapper.predict(X)).all()
+    left = RATINGS.keep_annotators(mapper.annotators_[trusted])
+    assert np.isfinite(mapper.predict_ratings(X, left).values).all()
+    with pytest.raises(ValueError, match=r"6 annotators are not trusted, for example .*keep_annotators"):
+        mapper.predict_ratings(X, RATINGS)
+
+
+def test_if_nobody_is_trusted_nothing_is_predicted(mapper):
+    mapper.set_params(min_expected_score=1.0, fallback="nan").fit(X, RATINGS)
+    assert np.isnan(mapper.predict(X)).all()
+
+
+def test_an_expected_score_needs_folds(mapper):
+    with pytest.raises(ValueError, match="min_expected_score needs an expected score: n_folds must be at least 2"):
+        mapper.set_params(n_folds=0, min_expected_score=0.3).fit(X, RATINGS)
+    with pytest.raises(ValueError, match="n_folds must be 0, for no expected score, or at least 2, got 1"):
+        mapper.set_params(n_folds=1).fit(X, RATINGS)
 
 
 # ---------------------------------------------------------------------- doors

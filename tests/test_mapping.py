@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_annoser import Ratings, mapping
+from sklearn_annoser.blending import learn_prior
 from sklearn_annoser.mapping import bootstrap_heads, map_annotators, predict_pairs, score_heads
 from tests.oracles_network import (
     plain_bootstrap,
@@ -15,7 +16,7 @@ from tests.oracles_network import (
     predictions_of,
 )
 
-ALL_STRATEGIES = ["joint", "separate", "top-n", "all", "random"]
+ALL_STRATEGIES = ["joint", "separate", "top-n", "blend", "all", "random"]
 
 
 def make_case(counts, n_known=6, n_outputs=2, n_hidden=4, seed=0, dtype=np.float64):
@@ -29,6 +30,15 @@ def make_case(counts, n_known=6, n_outputs=2, n_hidden=4, seed=0, dtype=np.float
         rows = rng.choice(n_samples, size=count, replace=False)
         values[rows, target] = rng.normal(size=(count, n_outputs))
     return hidden, heads, Ratings.from_dense(values)
+
+
+def make_prior(n_outputs=2, n_hidden=4, seed=5):
+    """What a source corpus of other samples tells."""
+    hidden, heads, ratings = make_case([20, 30, 25, 15], n_outputs=n_outputs, n_hidden=n_hidden, seed=seed)
+    return learn_prior([hidden], heads.mean(axis=0), ratings, ratings)
+
+
+PRIOR = make_prior()
 
 
 def planted(hidden, heads, chosen, n_ratings=20, noise=0.02, seed=0):
@@ -220,7 +230,7 @@ def test_a_single_rating_takes_the_head_with_the_smallest_error(strategy):
 def test_too_few_ratings_are_served_by_the_mean_of_all_heads(strategy, min_ratings):
     counts = np.array([0, 1, 2, 4, 5, 9])
     hidden, heads, ratings = make_case(list(counts))
-    result = map_annotators(hidden, heads, ratings, strategy=strategy, n_heads=1, min_ratings=min_ratings)
+    result = map_annotators(hidden, heads, ratings, strategy=strategy, n_heads=1, min_ratings=min_ratings, prior=PRIOR)
     np.testing.assert_array_equal(result.mapped, np.repeat((counts >= min_ratings)[:, None], 2, axis=1))
     unmapped = ~result.mapped[:, 0]
     np.testing.assert_allclose(result.heads[unmapped], np.broadcast_to(heads.mean(axis=0), (unmapped.sum(), 2, 5)))
@@ -231,11 +241,14 @@ def test_constant_ratings_are_not_mapped():
     values = np.stack([np.full((12, 2), 0.1), np.random.RandomState(0).normal(size=(12, 2))], axis=1)
     values[:, 1, 0] = 0.3  # the second target differs in one output only
     ratings = Ratings.from_dense(values)
-    mapped = {name: map_annotators(hidden, heads, ratings, strategy=name, n_heads=2).mapped for name in ALL_STRATEGIES}
+    mapped = {
+        name: map_annotators(hidden, heads, ratings, strategy=name, n_heads=2, prior=PRIOR).mapped
+        for name in ALL_STRATEGIES
+    }
     for name in ("joint", "top-n"):  # one choice for all outputs: one that tells is enough
         np.testing.assert_array_equal(mapped[name], [[False, False], [True, True]])
     np.testing.assert_array_equal(mapped["separate"], [[False, False], [False, True]])
-    for name in ("all", "random"):  # they do not look at the ratings
+    for name in ("blend", "all", "random"):  # they do not compare heads
         assert mapped[name].all()
 
 
@@ -259,20 +272,24 @@ def test_permuting_the_heads_permutes_the_choices(strategy):
 
 
 @pytest.mark.parametrize("calibration", [None, "affine"])
-def test_targets_are_mapped_each_on_their_own(calibration):
+@pytest.mark.parametrize("strategy", ["joint", "blend"])
+def test_targets_are_mapped_each_on_their_own(strategy, calibration):
     hidden, heads, ratings = make_case([8, 11, 0, 5])
-    together = map_annotators(hidden, heads, ratings, calibration=calibration)
+    options = {"strategy": strategy, "calibration": calibration, "prior": PRIOR}
+    together = map_annotators(hidden, heads, ratings, **options)
     for target in range(4):
         if ratings.counts()[target]:
-            alone = map_annotators(hidden, heads, ratings.keep_annotators([target]), calibration=calibration)
+            alone = map_annotators(hidden, heads, ratings.keep_annotators([target]), **options)
             np.testing.assert_allclose(together.heads[target], alone.heads[0], atol=1e-10)
-            np.testing.assert_array_equal(together.chosen[target], alone.chosen[0])
+            if strategy == "joint":
+                np.testing.assert_array_equal(together.chosen[target], alone.chosen[0])
 
 
 def test_heads_keep_their_precision():
     for dtype in (np.float32, np.float64):
         hidden, heads, ratings = make_case([8, 11], dtype=dtype)
-        assert map_annotators(hidden, heads, ratings, calibration="affine").heads.dtype == dtype
+        mapping = map_annotators(hidden, heads, ratings, strategy="blend", calibration="affine", prior=PRIOR)
+        assert mapping.heads.dtype == dtype
 
 
 @pytest.mark.parametrize(
@@ -281,6 +298,8 @@ def test_heads_keep_their_precision():
         ({"strategy": "best"}, r"strategy must be one of \['joint', 'separate', .*, got 'best'"),
         ({"calibration": "linear"}, r"calibration must be one of \[None, 'affine'\], got 'linear'"),
         ({"n_heads": 0}, "n_heads must be >= 1, got 0"),
+        ({"strategy": "blend"}, 'strategy="blend" and calibration need a prior'),
+        ({"calibration": "affine"}, 'strategy="blend" and calibration need a prior'),
     ],
 )
 def test_unknown_options_are_refused(kwargs, message):
@@ -291,56 +310,51 @@ def test_unknown_options_are_refused(kwargs, message):
 # ---------------------------------------------------------------------- calibration
 
 
-@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "all"])
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "blend", "all"])
 def test_calibration_equals_the_formula_and_folds_into_the_head(strategy):
     hidden, heads, ratings = make_case([8, 0, 11, 1, 40], n_known=5)
-    plain, calibrated = (
-        map_annotators(hidden, heads, ratings, strategy=strategy, n_heads=2, calibration=calibration)
-        for calibration in (None, "affine")
-    )
-    for target in (0, 1, 2, 4):
+    options = {"strategy": strategy, "n_heads": 2, "prior": PRIOR}
+    plain = map_annotators(hidden, heads, ratings, **options)
+    calibrated = map_annotators(hidden, heads, ratings, calibration="affine", **options)
+    for target in range(5):
         before, after = (mapped_predictions(hidden, result, target) for result in (plain, calibrated))
         rows, values = ratings.of(target)
         for output in range(2):
-            expected = plain_calibration(before[:, output], before[rows, output], values[:, output])
+            head = plain.heads[target, output]
+            enrolled = before[rows, output], values[:, output]
+            expected = plain_calibration(before[:, output], *enrolled, head, PRIOR, output, strategy != "blend")
             np.testing.assert_allclose(after[:, output], expected, atol=1e-10)
             slope, offset = calibrated.slope[target, output], calibrated.offset[target, output]
             np.testing.assert_allclose(before[:, output] * slope + offset, expected, atol=1e-10)
 
 
-def test_calibration_without_ratings_changes_nothing():
-    hidden, heads, ratings = make_case([5, 0])
-    result = map_annotators(hidden, heads, ratings, calibration="affine")
-    np.testing.assert_array_equal(result.slope[1], 1)
-    np.testing.assert_array_equal(result.offset[1], 0)
-    np.testing.assert_allclose(result.heads[1], heads.mean(axis=0))
-
-
 def test_many_ratings_are_matched_in_mean_and_spread():
     hidden, heads, ratings = make_case([20000], n_known=1)
-    result = map_annotators(hidden, heads, ratings, calibration="affine")
+    ratings = ratings.with_values(ratings.values * 0.2 + 4)
+    prior = PRIOR.with_samples([hidden])
+    result = map_annotators(hidden, heads, ratings, calibration="affine", prior=prior)
     predicted, (_, values) = mapped_predictions(hidden, result, 0), ratings.of(0)
-    np.testing.assert_allclose(predicted.mean(axis=0), values.mean(axis=0), atol=0.01)
-    np.testing.assert_allclose(predicted.std(axis=0), values.std(axis=0), rtol=0.01)
+    np.testing.assert_allclose(predicted.mean(axis=0), values.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(predicted.std(axis=0), values.std(axis=0), rtol=0.02)
 
 
-@pytest.mark.parametrize("value", [0.1, 0.3, -0.7, 0.0])
-@pytest.mark.parametrize("n_ratings", [1, 3, 7, 12])
-def test_constant_ratings_shift_the_predictions_and_keep_their_spread(n_ratings, value):
-    hidden, heads, _ = make_case([12])
-    values = np.full((len(hidden), 1, 2), np.nan)
-    values[:n_ratings] = value  # some of these have a mean that is off by a rounding
-    result = map_annotators(hidden, heads, Ratings.from_dense(values), calibration="affine")
-    np.testing.assert_array_equal(result.slope, 1)
-    mean = predictions_of(hidden[:n_ratings], heads.mean(axis=0)).mean(axis=0)
-    np.testing.assert_allclose(result.offset[0], n_ratings / (n_ratings + 20) * (value - mean))
+def test_the_more_equal_ratings_the_less_spread():
+    hidden, heads, _ = make_case([40])
+    spreads = []
+    for n_ratings in (1, 5, 40):
+        values = np.full((len(hidden), 1, 2), np.nan)
+        values[:n_ratings] = 0.3
+        result = map_annotators(hidden, heads, Ratings.from_dense(values), calibration="affine", prior=PRIOR)
+        spreads.append(mapped_predictions(hidden, result, 0).std(axis=0))
+    assert (np.diff(spreads, axis=0) < 0).all()
 
 
 def test_constant_predictions_are_shifted_only():
     hidden, heads, ratings = make_case([12], n_known=1)
-    hidden[:] = hidden[0]
-    result = map_annotators(hidden, heads, ratings, calibration="affine")
+    heads[:, :, :-1] = 0
+    result = map_annotators(hidden, heads, ratings, calibration="affine", prior=PRIOR)
     np.testing.assert_array_equal(result.slope, 1)
+    assert (result.offset != 0).all()
     assert np.isfinite(result.heads).all()
 
 
@@ -352,7 +366,9 @@ def test_calibration_raises_the_concordance_of_an_annotator_with_another_scale()
     ccc = {
         calibration: plain_ccc(
             truth[:, 0],
-            mapped_predictions(hidden, map_annotators(hidden, heads, ratings, calibration=calibration), 0)[:, 0],
+            mapped_predictions(hidden, map_annotators(hidden, heads, ratings, calibration=calibration, prior=PRIOR), 0)[
+                :, 0
+            ],
         )
         for calibration in (None, "affine")
     }

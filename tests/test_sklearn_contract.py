@@ -7,6 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
+from sklearn_annoser.blending import Prior
 
 
 class AnySource(BaseEstimator):
@@ -14,6 +15,15 @@ class AnySource(BaseEstimator):
 
     annotators_, outputs_ = np.arange(40), ("rating",)
     heads_ = np.eye(21, dtype=np.float32)[np.arange(40) % 20, None] * np.repeat([1, -1], 20)[:, None, None]
+
+    prior_ = Prior(
+        mean=np.eye(21)[20:],
+        second=np.eye(21)[None],
+        variance=np.ones(1),
+        n_worth=np.full(1, 10.0),
+        offset_variance=np.full(1, 0.1),
+        correlation=np.full(1, 0.5),
+    )
 
     def fit(self, X, y=None):
         return self
@@ -36,6 +46,9 @@ ESTIMATORS = [
         for variant in ("individual", "individual+consensus", "aggregate")
     ),
     AnnotatorMapper(FrozenEstimator(AnySource()), on_unknown="consensus", random_state=0),
+    AnnotatorMapper(
+        FrozenEstimator(AnySource()), strategy="blend", calibration="affine", on_unknown="consensus", random_state=0
+    ),
 ]
 
 

@@ -1,0 +1,99 @@
+"""Measure what each part of a blended, calibrated head is worth, by leaving it out.
+
+    python benchmarks/blend_parts.py {speech,text} [--seeds 3] [--draws 10]
+
+Data and protocol are those of strategies.py; CCC on held-out ratings, mean over annotators, outputs, seeds and draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from forecast import trained
+from tables import print_table
+
+from sklearn_annoser import blending
+from sklearn_annoser.blending import Prior
+from sklearn_annoser.evaluation import Remembered, shuffled_places
+from sklearn_annoser.mapping import map_annotators, predict_pairs
+from sklearn_annoser.metrics import annotator_ccc
+
+SIZES = (5, 10, 20, 30)
+CONSTANTS = {
+    "whole": {},
+    "nothing of its own": {"OWN_SHARE": 0.0},
+    "half the variance is noise": {"NOISE_SHARES": np.array([0.5])},
+}
+
+
+@contextmanager
+def constants(**values: Any) -> Iterator[None]:
+    """Change constants of the blend for a while."""
+    before = {name: getattr(blending, name) for name in values}
+    for name, value in values.items():
+        setattr(blending, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(blending, name, value)
+
+
+def variants(prior: Prior, everyone: np.ndarray, enrolled: np.ndarray) -> dict[str, tuple[dict[str, Any], Prior, str]]:
+    """Name -> constants, prior and strategy."""
+    with_all, with_enrolled = prior.with_samples([everyone]), prior.with_samples([enrolled])
+    table = {name: (changed, with_all, "blend") for name, changed in CONSTANTS.items()}
+    with constants(SOURCE_SAMPLES=0):
+        alone = prior.with_samples([enrolled])
+    table["samples of the enrollment only"] = ({}, alone, "blend")
+    table["samples of source and enrollment"] = ({}, with_enrolled, "blend")
+    table["spread of the ratings alone"] = ({}, replace(with_all, n_worth=np.full_like(prior.n_worth, 1e-6)), "blend")
+    table["spread of the source alone"] = ({}, replace(with_all, n_worth=np.full_like(prior.n_worth, 1e6)), "blend")
+    table["mean of all, calibrated"] = ({}, with_all, "all")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", choices=("speech", "text"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=10)
+    options = parser.parse_args()
+    rows = []
+    for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
+        known, rng = Remembered(model, X), np.random.RandomState(seed)
+        for _ in range(options.draws):
+            place = shuffled_places(ratings, rng)
+            test = ratings.keep_ratings(place >= max(SIZES))
+            for size in SIZES:
+                some = ratings.keep_ratings(place < size)
+                seen = known.hidden_[np.unique(some.rows)]
+                for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
+                    with constants(**changed):
+                        mapping = map_annotators(
+                            known.hidden_,
+                            known.heads_,
+                            some,
+                            strategy=strategy,
+                            calibration="affine",
+                            min_ratings=1,
+                            prior=prior,
+                            with_scores=False,
+                        )
+                    predicted = predict_pairs(known.hidden_, mapping.heads, test.rows, test.codes)
+                    scores = annotator_ccc(test, test.with_values(predicted)).drop(columns="n_ratings")
+                    rows.append((name, size, scores.to_numpy().mean()))
+    table = pd.DataFrame(rows, columns=["part", "n_enrollment", "ccc"])
+    print_table(
+        "CCC by enrollment ratings", table.groupby(["part", "n_enrollment"], sort=False)["ccc"].mean().unstack()
+    )
+
+
+if __name__ == "__main__":
+    main()

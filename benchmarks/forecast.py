@@ -1,0 +1,98 @@
+"""Measure whether the forecast of a mapping's CCC holds, and whether leaving out the least promising annotators helps.
+
+    python benchmarks/forecast.py {speech,text} [--seeds 5] [--draws 10] [--figure PATH]
+
+Data and protocol are those of strategies.py. The forecast is made from the enrollment ratings alone, and compared with
+the CCC on all ratings beyond the 30 reserved ones; intervals allow for the number of those.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from data import read_speech, read_text
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tables import print_table
+
+from sklearn_annoser import AnnotatorMappedRegressor
+from sklearn_annoser.displays import ForecastDisplay
+from sklearn_annoser.reliability import check_forecasts, coverage_table, risk_coverage
+
+COMPARED = {
+    "mapped": {"strategy": "joint"},
+    "blended": {"strategy": "blend", "calibration": "affine"},
+}
+SHARES = (1.0, 0.75, 0.5, 0.25)
+
+
+def trained(corpus: str, seeds: range) -> Iterator[tuple[int, Any, Any, Any]]:
+    """Walk over seed, fitted model, features and ratings of new annotators."""
+    source, target = read_speech() if corpus == "speech" else read_text()
+    for seed in seeds:
+        if corpus == "text":
+            model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed))
+            yield seed, model.fit(source.X, source.ratings), target.X, target.ratings
+            continue
+        for expert in target.ratings.annotators:
+            others = source.ratings.keep_annotators(source.ratings.annotators[source.ratings.annotators != expert])
+            model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(lr=5e-3, random_state=seed))
+            model.fit(source.X, others, annotatormappedregressor__groups=source.groups)
+            yield seed, model, target.X, target.ratings.keep_annotators([expert])
+
+
+def quality(results: pd.DataFrame) -> pd.DataFrame:
+    """Return how near forecasts are, by enrollment ratings."""
+    one = results[results["level"] == results["level"].iloc[0]]
+    rows = {}
+    for keys, part in one.groupby(["strategy", "n_enrollment"], sort=False):
+        error = part["expected"] - part["ccc"]
+        rows[keys] = {
+            "CCC": part["ccc"].mean(),
+            "expected": part["expected"].mean(),
+            "mean error": error.abs().mean(),
+            "correlation": np.corrcoef(part["expected"], part["ccc"])[0, 1],
+        }
+    return pd.DataFrame(rows).T.rename_axis(["strategy", "n_enrollment"])
+
+
+def kept(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean CCC if only the most promising are served."""
+    rows = {}
+    for keys, part in results.groupby(["strategy", "n_enrollment"], sort=False):
+        curve = risk_coverage(part)
+        rows[keys] = {f"best {share:.0%}": np.interp(share, curve["coverage"], curve["ccc"]) for share in SHARES}
+    return pd.DataFrame(rows).T.rename_axis(["strategy", "n_enrollment"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", choices=("speech", "text"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--figure", type=Path)
+    options = parser.parse_args()
+    frames = []
+    for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
+        for name, how in COMPARED.items():
+            sizes = {"enrollment": (5, 10, 20, 30), "n_reserved": 30, "n_draws": options.draws}
+            results = check_forecasts(model, X, ratings, random_state=seed, **sizes, **how)
+            frames.append(results.assign(strategy=name, seed=seed))
+    results = pd.concat(frames, ignore_index=True)
+    print_table("Forecast and truth", quality(results))
+    print_table("Share of intervals that hold", coverage_table(results, by=("strategy", "n_enrollment")))
+    print_table("CCC of the most promising annotators", kept(results))
+    if options.figure:
+        at_20 = results[(results["n_enrollment"] == 20) & (results["strategy"] == "blended")]
+        ForecastDisplay.from_results(at_20, title=f"{options.corpus}: blended, 20 ratings").figure_.savefig(
+            options.figure, dpi=150
+        )
+
+
+if __name__ == "__main__":
+    main()
