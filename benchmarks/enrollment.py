@@ -3,8 +3,9 @@
     python benchmarks/enrollment.py {speech,text} [--seeds 3] [--splits 10] [--draws 10] [--first-split 0]
 
 Each split parts the samples that an annotator has rated into a pool, of which a design chooses, and samples to be
-predicted, the same ones for all designs. Speech: one expert is left out, and half of the test split's speakers are the
-pool. Text: unknown raters, 30 of each one's ratings are predicted and the rest is the pool.
+predicted, the same ones for all designs. Speech: one expert is left out, half of the test split's speakers are
+predicted, and 20 others are the pool. Text: unknown raters, 30 of each one's ratings are predicted and the rest is the
+pool. The mapping is given the pool, rated or not.
 
 CCC is averaged over outputs, splits, seeds and annotators; random is the mean of several draws. Intervals of the gain
 over random: 95 %, bootstrap over raters (text), or over splits of the speakers, the five experts as they are (speech).
@@ -34,12 +35,14 @@ from sklearn_annoser.metrics import ccc_score
 SIZES = (5, 10, 20)
 MAPPINGS: dict[str, dict[str, Any]] = {
     "joint": {},
+    "top-n": {"strategy": "top-n"},
+    "blend": {"strategy": "blend"},
     "joint, calibrated": {"calibration": "affine"},
-    "top-5": {"strategy": "top-n"},
-    "top-5, calibrated": {"strategy": "top-n", "calibration": "affine"},
-    "all, calibrated": {"strategy": "all", "calibration": "affine"},
+    "top-n, calibrated": {"strategy": "top-n", "calibration": "affine"},
+    "blend, calibrated": {"strategy": "blend", "calibration": "affine"},
 }
-N_HELD_OUT = 30
+N_HEADS = {"speech": 2, "text": 15}  # of "top-n": of four heads, and of about a hundred
+N_HELD_OUT, N_POOL_SPEAKERS = 30, 20
 Design = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 # ---------------------------------------------------------------------- designs: hidden, heads, n -> rows
@@ -138,26 +141,26 @@ def greedy_d_optimal(factor: np.ndarray, n: int, stratum: np.ndarray | None = No
 # ---------------------------------------------------------------------- the comparison
 
 
-def speech_cases(seeds: range) -> Iterator[tuple[int, str, np.ndarray, np.ndarray, np.ndarray, Any]]:
-    """Walk over seeds and experts: hidden features and ratings of the test split, heads of the other experts."""
+def speech_cases(seeds: range) -> Iterator[tuple[int, str, np.ndarray, Any, np.ndarray, Any]]:
+    """Walk over seeds and experts: hidden features, the model of the other experts, ratings, speakers."""
     source, target = read_speech()
     for seed in seeds:
         for label in target.ratings.annotators:
             others = source.ratings.keep_annotators([one for one in source.ratings.annotators if one != label])
             model = fitted(source, others, seed, lr=5e-3)
             rows, values = target.ratings.of(label)
-            yield seed, label, hidden_of(model, target.X[rows]), model[-1].heads_, values, target.groups[rows]
+            yield seed, label, hidden_of(model, target.X[rows]), model[-1], values, target.groups[rows]
 
 
-def text_cases(seeds: range) -> Iterator[tuple[int, str, np.ndarray, np.ndarray, np.ndarray, Any]]:
-    """Walk over seeds and raters: hidden features and ratings of what each has rated, heads of Wikipedia's raters."""
+def text_cases(seeds: range) -> Iterator[tuple[int, str, np.ndarray, Any, np.ndarray, Any]]:
+    """Walk over seeds and raters: hidden features, the model of Wikipedia's raters, ratings, None."""
     source, target = read_text()
     for seed in seeds:
         model = fitted(source, source.ratings, seed)
         hidden = hidden_of(model, target.X)
         for label in target.ratings.annotators:
             rows, values = target.ratings.of(label)
-            yield seed, label, hidden[rows], model[-1].heads_, values, None
+            yield seed, label, hidden[rows], model[-1], values, None
 
 
 def fitted(source: Any, ratings: Ratings, seed: int, **parameters: Any) -> Any:
@@ -169,34 +172,43 @@ def fitted(source: Any, ratings: Ratings, seed: int, **parameters: Any) -> Any:
 
 
 def hidden_of(model: Any, X: np.ndarray) -> np.ndarray:
+    """Return the hidden features of all samples."""
     return np.concatenate([hidden for _, hidden in model[-1].iter_hidden(model[:-1].transform(X))])
 
 
 def split(n_samples: int, groups: np.ndarray | None, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Part samples into a pool and those to be predicted: half of the groups, or some samples."""
+    """Return the pool and what is to be predicted: of 20 and of half of the groups, or the rest and some samples."""
     if groups is None:
-        held_out = np.isin(np.arange(n_samples), rng.permutation(n_samples)[:N_HELD_OUT])
-    else:
-        labels = np.unique(groups)
-        held_out = np.isin(groups, rng.permutation(labels)[: len(labels) // 2])
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        order = rng.permutation(n_samples)
+        return order[N_HELD_OUT:], order[:N_HELD_OUT]
+    labels = rng.permutation(np.unique(groups))
+    n_held_out = len(labels) // 2
+    in_pool = np.isin(groups, labels[n_held_out : n_held_out + N_POOL_SPEAKERS])
+    return np.flatnonzero(in_pool), np.flatnonzero(np.isin(groups, labels[:n_held_out]))
 
 
 def compare(
-    hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, groups: Any, rng: np.random.RandomState, n_draws: int
+    hidden: np.ndarray,
+    model: Any,
+    values: np.ndarray,
+    groups: Any,
+    rng: np.random.RandomState,
+    n_heads: int,
+    n_draws: int,
 ) -> pd.DataFrame:
     """Return the CCC of each design, mapping and size on one split."""
-    values = values.reshape(len(hidden), -1)
+    heads, values = model.heads_, values.reshape(len(hidden), -1)
     pool, rest = split(len(hidden), groups, rng)
     choices = [("random", rng.permutation(len(pool))) for _ in range(n_draws)]
-    rows = []
+    prior, rows = model.prior_.with_samples([hidden[pool]]), []
     for n in SIZES:
         designed = [(name, design(hidden[pool], heads, n)) for name, design in DESIGNS.items()]
         names, chosen = zip(*((name, pool[order[:n]]) for name, order in choices + designed), strict=True)
         codes = np.arange(len(chosen)).repeat(n)
         enrolled = Ratings.from_rows(values[np.concatenate(chosen)], codes)
-        for mapping, parameters in MAPPINGS.items():
-            mapped = map_annotators(hidden[np.concatenate(chosen)], heads, enrolled, **parameters).heads
+        for mapping, how in MAPPINGS.items():
+            hidden_enrolled = hidden[np.concatenate(chosen)]
+            mapped = map_annotators(hidden_enrolled, heads, enrolled, prior=prior, n_heads=n_heads, **how).heads
             for name, head in zip(names, mapped, strict=True):
                 predicted = np.einsum("noh,oh->no", hidden[rest], head[:, :-1]) + head[:, -1]
                 rows.append((name, mapping, n, ccc_score(values[rest], predicted)))
@@ -221,10 +233,10 @@ def main() -> None:
     options = parser.parse_args()
     cases, unit = (speech_cases, "split") if options.corpus == "speech" else (text_cases, "annotator")
     start, frames = time.perf_counter(), []
-    for seed, label, hidden, heads, values, groups in cases(range(options.seeds)):
+    for seed, label, hidden, model, values, groups in cases(range(options.seeds)):
         for place in range(options.first_split, options.first_split + options.splits):
             rng = np.random.RandomState(place)  # the same speakers for all experts and seeds
-            frame = compare(hidden, heads, values, groups, rng, options.draws)
+            frame = compare(hidden, model, values, groups, rng, N_HEADS[options.corpus], options.draws)
             frames.append(frame.assign(seed=seed, annotator=label, split=place))
     results = pd.concat(frames)
     cells = ["mapping", "n", "design", "seed", "annotator", "split"]
