@@ -118,3 +118,13 @@ def check_known(what: str, labels: Sequence[Any] | np.ndarray, known: np.ndarray
             f"{what} {unknown[0]!r}{more} is not in {where}. It has {len(known)}, for example {known[:3].tolist()}."
         )
     return codes
+
+
+def check_sample_weight(sample_weight: Any, n_samples: int) -> np.ndarray:
+    """Return sample weights that are finite, not negative and not all zero."""
+    weight = check_finite_values("sample_weight", sample_weight, max_ndim=1).astype(np.float64)
+    if weight.shape != (n_samples,):
+        raise ValueError(f"sample_weight must have shape ({n_samples},), got {weight.shape}.")
+    if (weight < 0).any() or not weight.any():
+        raise ValueError("sample_weight must not be negative and not all zero.")
+    return weight

@@ -13,7 +13,7 @@ from sklearn.metrics import make_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 
-from sklearn_annoser._validation import as_columns, check_finite_values, check_number
+from sklearn_annoser._validation import as_columns, check_finite_values, check_number, check_sample_weight
 from sklearn_annoser.ratings import Ratings
 
 __all__ = [
@@ -102,7 +102,7 @@ def ccc_score(
     """
     check_number("ddof", ddof, low=0, high=1, integer=True)
     true, pred = _check_pair(y_true, y_pred)
-    weight = np.ones(len(true)) if sample_weight is None else _check_weight(sample_weight, len(true))
+    weight = np.ones(len(true)) if sample_weight is None else check_sample_weight(sample_weight, len(true))
     n_used = int(np.count_nonzero(weight))
     if n_used < 2:
         warnings.warn("CCC is not defined for fewer than two samples.", UndefinedMetricWarning, stacklevel=2)
@@ -166,8 +166,11 @@ def ccc_matrix(y_true: Any, y_pred: Any) -> np.ndarray:
         warnings.warn("CCC is not defined for fewer than two samples.", UndefinedMetricWarning, stacklevel=2)
     scores = np.full((true.n_annotators, *cube.shape[1:]), np.nan)
     for annotator, (start, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
-        if end - start >= 2:
-            scores[annotator] = ccc_of_columns(values[start:end], cube[rows[start:end]])
+        for output in range(true.n_outputs):
+            given = start + np.flatnonzero(np.isfinite(values[start:end, output]))
+            if len(given) >= 2:
+                one = slice(output, output + 1)
+                scores[annotator, :, one] = ccc_of_columns(values[given, one], cube[rows[given], :, one])
     return scores if pred.ndim == 3 else scores[:, :, 0]
 
 
@@ -203,7 +206,7 @@ def annotator_ccc(y_true: Ratings, y_pred: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame, indexed by annotator
-        A column for each output, NaN where there are fewer than two ratings, and `n_ratings`.
+        A column for each output, NaN where there are fewer than two ratings of it, and `n_ratings`.
 
     Examples
     --------
@@ -217,18 +220,24 @@ def annotator_ccc(y_true: Ratings, y_pred: Any) -> pd.DataFrame:
     """
     pred = _predicted_values(y_true, y_pred).astype(np.float64)
     codes, n_annotators = y_true.codes, y_true.n_annotators
-    counts = np.bincount(codes, minlength=n_annotators)
+    given = np.isfinite(y_true.values)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(codes, column, n_annotators) for column in (values * given).T], axis=1)
+
+    counts = total(np.ones(given.shape))
 
     def mean(values: np.ndarray) -> np.ndarray:
-        sums = np.stack([np.bincount(codes, column, n_annotators) for column in values.T], axis=1)
-        return sums / np.maximum(counts, 1)[:, None]
+        return total(values) / np.maximum(counts, 1)
 
-    mean_true, mean_pred = mean(y_true.values), mean(pred)
-    true, pred = y_true.values - mean_true[codes], pred - mean_pred[codes]
+    true = np.where(given, y_true.values, 0).astype(np.float64)
+    mean_true, mean_pred = mean(true), mean(pred)
+    true, pred = true - mean_true[codes], pred - mean_pred[codes]
     scores = ccc_from_moments(mean_true, mean(true**2), mean_pred, mean(pred**2), mean(true * pred))
     scores[counts < 2] = np.nan
     table = pd.DataFrame(scores, index=y_true.annotators, columns=list(y_true.outputs))
-    table.insert(y_true.n_outputs, "n_ratings", counts)  # unlike assign, this refuses an output of that name
+    n_ratings = np.bincount(codes, minlength=n_annotators)
+    table.insert(y_true.n_outputs, "n_ratings", n_ratings)  # unlike assign, this refuses an output of that name
     return table
 
 
@@ -269,14 +278,15 @@ def individual_ccc_score(
     check_number("min_ratings", min_ratings, low=2, integer=True)
     table = annotator_ccc(y_true, y_pred)
     scores = table.loc[table["n_ratings"] >= min_ratings, list(y_true.outputs)].to_numpy()
-    if not len(scores):
+    told = np.isfinite(scores).sum(axis=0)
+    if not told.all():
         warnings.warn(
             f"no annotator has {min_ratings} ratings, so there is no individual CCC.",
             UndefinedMetricWarning,
             stacklevel=2,
         )
-        scores = np.full((1, y_true.n_outputs), np.nan)
-    return _average_outputs(scores.mean(axis=0), multioutput)
+    means = np.divide(np.nansum(scores, axis=0), told, out=np.full(len(told), np.nan), where=told > 0)
+    return _average_outputs(means, multioutput)
 
 
 def consensus_ccc_score(y_true: Ratings, y_pred: Any, *, multioutput: Any = "uniform_average") -> float | np.ndarray:
@@ -307,9 +317,11 @@ def consensus_ccc_score(y_true: Ratings, y_pred: Any, *, multioutput: Any = "uni
     1.0
     """
     values = _predicted_values(y_true, y_pred)
-    pred = y_true.with_values(values)
-    rated = np.diff(y_true.indptr) > 0
-    return ccc_score(y_true.consensus()[rated], pred.consensus()[rated], multioutput=multioutput)
+    values = np.where(np.isfinite(y_true.values), values, np.nan)
+    true, pred = (as_columns(ratings.consensus()).T for ratings in (y_true, y_true.with_values(values)))
+    rated = np.isfinite(true)
+    scores = [ccc_score(*own) for own in ((true[k][rated[k]], pred[k][rated[k]]) for k in range(len(true)))]
+    return _average_outputs(np.array(scores), multioutput)
 
 
 def total_variation_distance(p: Any, q: Any) -> np.ndarray:
@@ -441,16 +453,6 @@ def _check_pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     if true.shape != pred.shape:
         raise ValueError(f"y_true has {true.shape[1]} outputs, but y_pred has {pred.shape[1]}.")
     return true, pred
-
-
-def _check_weight(sample_weight: Any, n_samples: int) -> np.ndarray:
-    """Return sample weights that are finite, not negative and not all zero."""
-    weight = check_finite_values("sample_weight", sample_weight, max_ndim=1).astype(np.float64)
-    if weight.shape != (n_samples,):
-        raise ValueError(f"sample_weight must have shape ({n_samples},), got {weight.shape}.")
-    if (weight < 0).any() or not weight.any():
-        raise ValueError("sample_weight must not be negative and not all zero.")
-    return weight
 
 
 def _average_outputs(scores: np.ndarray, multioutput: Any) -> float | np.ndarray:

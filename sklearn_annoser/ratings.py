@@ -27,10 +27,10 @@ CONSENSUS = "consensus"
 class Ratings:
     """Ratings of samples by identified annotators, in compressed sparse rows.
 
-    A sample may have any number of ratings, each by another annotator; every rating has a value for each output
-    (activation and valence, say). Ratings behave as the `y` of scikit-learn: they have a length and a shape, every
-    splitter slices them by sample, and ``np.asarray(ratings)`` is the *consensus* - the mean rating of each sample - so
-    that any plain regressor, selector or scorer takes them too.
+    A sample may have any number of ratings, each by another annotator; a rating has a value for each output (activation
+    and valence, say), or NaN for outputs that were not rated, but not for all of them. Ratings behave as the `y` of
+    scikit-learn: they have a length and a shape, every splitter slices them by sample, and ``np.asarray(ratings)`` is
+    the *consensus* - the mean rating of each sample - so that any plain regressor, selector or scorer takes them too.
 
     Ratings are immutable. Use :meth:`from_long`, :meth:`from_dense` or :meth:`from_rows`; the constructor takes the
     arrays themselves.
@@ -42,7 +42,7 @@ class Ratings:
     codes : array of int, shape (n_ratings,)
         Position of each rating's annotator in `annotators`.
     values : array of float, shape (n_ratings,) or (n_ratings, n_outputs)
-        The ratings; float32 stays float32, everything else becomes float64.
+        The ratings, NaN for an output that was not rated; float32 stays float32, everything else becomes float64.
     annotators : array, shape (n_annotators,)
         Labels, all strings or all numbers, each once.
     outputs : sequence of str, default=None
@@ -86,9 +86,10 @@ class Ratings:
         samples: Any = None,
         scale: Any = None,
     ) -> None:
-        values = as_columns(check_finite_values("values", values))
+        values = as_columns(check_finite_values("values", values, allow_nan=True))
         if not values.size:
             raise ValueError("there are no ratings: Ratings need at least one, with at least one output.")
+        _check_not_empty(values)
         indptr, codes = _check_structure(indptr, codes, len(values))
         annotators = check_labels("annotators", annotators)
         _check_unique("annotators", annotators)
@@ -171,7 +172,7 @@ class Ratings:
         sample, annotator : str, default="sample" and "annotator"
             Columns that name the rated sample and the annotator.
         outputs : str or sequence of str
-            Columns with the ratings, one for each output.
+            Columns with the ratings, one for each output; NaN where an output was not rated.
         samples : array-like, shape (n_samples,), default=None
             The samples in the order of the features' rows, each once. A sample without ratings is allowed, a rating of
             a sample that is not listed is an error. None: the samples in order of their first rating.
@@ -189,15 +190,16 @@ class Ratings:
         TypeError
             `frame` is no DataFrame, or a rating is no number.
         ValueError
-            A column is missing or there twice, a rating is NaN, infinite or outside the scale, a sample is not listed,
-            or an annotator rated a sample twice.
+            A column is missing or there twice, a rating is NaN in all outputs, infinite or outside the scale, a sample
+            is not listed, or an annotator rated a sample twice.
         """
         check_option("duplicates", duplicates, ("error", "mean"))
         outputs = [outputs] if isinstance(outputs, str) else list(outputs)
         _check_columns(frame, [sample, annotator, *outputs])
         if frame.empty:
             raise ValueError("there are no ratings: frame has no rows.")
-        values = check_finite_values("ratings", frame[outputs].to_numpy())
+        values = check_finite_values("ratings", frame[outputs].to_numpy(), allow_nan=True)
+        _check_not_empty(values)
         codes, labels = pd.factorize(check_labels(f"column {annotator!r}", frame[annotator]), sort=True)
         rated = check_labels(f"column {sample!r}", frame[sample])
         if samples is None:
@@ -226,7 +228,7 @@ class Ratings:
         Parameters
         ----------
         values : array-like, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
-            The ratings. An annotator gave all outputs of a sample, or none (all NaN or None).
+            The ratings; NaN or None where an annotator did not rate a sample, or one of its outputs.
         annotators : array-like, shape (n_annotators,), default=None
             Labels of the columns. None: the columns of a DataFrame, else 0, 1, ...
         outputs : sequence of str, default=None
@@ -252,15 +254,7 @@ class Ratings:
         annotators = np.arange(array.shape[1]) if annotators is None else check_labels("annotators", annotators)
         if len(annotators) != array.shape[1]:
             raise ValueError(f"values has {array.shape[1]} columns, but there are {len(annotators)} annotators.")
-        missing = np.isnan(array)
-        partial = missing.any(axis=2) & ~missing.all(axis=2)
-        if partial.any():
-            row, column = np.argwhere(partial)[0]
-            raise ValueError(
-                f"annotator {annotators.tolist()[column]!r} gave only some outputs of the sample at position {row}. "
-                "A rating needs a value for every output."
-            )
-        rows, codes = np.nonzero(~missing.any(axis=2))
+        rows, codes = np.nonzero(~np.isnan(array).all(axis=2))
         indptr = np.concatenate([[0], np.bincount(rows, minlength=len(array)).cumsum()])
         return cls(
             indptr, codes, array[rows, codes], annotators=annotators, outputs=outputs, samples=samples, scale=scale
@@ -281,7 +275,7 @@ class Ratings:
         Parameters
         ----------
         values : array-like, shape (n_samples,) or (n_samples, n_outputs)
-            The one rating of each sample.
+            The one rating of each sample, NaN for an output that was not rated.
         annotators : array-like, shape (n_samples,), or a single label
             Who gave it.
         outputs : sequence of str, default=None
@@ -297,7 +291,7 @@ class Ratings:
         """
         if outputs is None and isinstance(values, pd.DataFrame):
             outputs = [str(column) for column in values.columns]
-        values = check_finite_values("values", values)
+        values = check_finite_values("values", values, allow_nan=True)
         if np.ndim(annotators) == 0:
             annotators = np.full(len(values), annotators)
         codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)
@@ -356,7 +350,16 @@ class Ratings:
                 "so there is no consensus to use as an array. Keep the rated ones: "
                 'rated = (ratings.counts("sample") > 0).to_numpy(); X[rated], ratings[rated].'
             )
-        return self.consensus().astype(dtype or np.float64, copy=False)
+        consensus = self.consensus()
+        partly = np.argwhere(np.isnan(consensus.reshape(self.n_samples, self.n_outputs)))
+        if len(partly):
+            row, output = partly[0]
+            raise ValueError(
+                f"{len(np.unique(partly[:, 0]))} samples have no rating of some output (the first is "
+                f"{self.outputs[output]!r} at position {row}), so there is no consensus to use as an array. Keep those "
+                "with all of them: rated = np.isfinite(ratings.consensus()).all(axis=1); X[rated], ratings[rated]."
+            )
+        return consensus.astype(dtype or np.float64, copy=False)
 
     def __getitem__(self, key: Any) -> Ratings:
         # scikit-learn's splitters call y[rows, ...] on everything that has a shape.
@@ -393,7 +396,7 @@ class Ratings:
             return NotImplemented
         arrays = ("indptr", "codes", "values", "annotators", "samples", "scale")
         return self.outputs == other.outputs and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
+            np.array_equal(getattr(self, name), getattr(other, name), equal_nan=name == "values")
             if getattr(self, name) is not None and getattr(other, name) is not None
             else getattr(self, name) is getattr(other, name)
             for name in arrays
@@ -416,14 +419,23 @@ class Ratings:
         array, shape (n_samples,) or (n_samples, n_outputs)
             NaN where a sample has no rating.
         """
-        rows, counts = self.rows, np.diff(self.indptr)
-        sums = np.stack([np.bincount(rows, column, self.n_samples) for column in self.values.T], axis=1)
-        means = np.full(sums.shape, np.nan)
-        np.divide(sums, counts[:, None], out=means, where=counts[:, None] > 0)
+        means = np.full((self.n_samples, self.n_outputs), np.nan)
+        all_rows = self.rows
+        for output, column in enumerate(self.values.T):
+            given = np.isfinite(column)
+            rows = all_rows[given]
+            counts = np.bincount(rows, minlength=self.n_samples)
+            sums = np.bincount(rows, column[given], self.n_samples)
+            np.divide(sums, counts, out=means[:, output], where=counts > 0)
         return means.reshape(self.shape)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every rating has a value for every output."""
+        return not np.isnan(self.values).any()
+
     def counts(self, by: str = "annotator") -> pd.Series:
-        """Count the ratings of each annotator or of each sample.
+        """Count the ratings of each annotator or of each sample, with all outputs or some.
 
         Parameters
         ----------
@@ -538,21 +550,58 @@ class Ratings:
         values = (self.values - low) / (high - low) * (new[:, 1] - new[:, 0]) + new[:, 0]
         return self._replace(values=np.clip(values, *new.T).astype(self.values.dtype), scale=new)
 
+    def standardized(self, *, n_worth: float = 10) -> Ratings:
+        """Take each annotator's mean from their ratings, and divide by their deviation: what is left is their order.
+
+        Both are those of the annotator's ratings and of `n_worth` more with the mean and the variance of everybody's,
+        so that few ratings are not taken at their word.
+
+        Parameters
+        ----------
+        n_worth : float, default=10
+            How many ratings the mean and the variance of everybody are worth.
+
+        Returns
+        -------
+        Ratings
+            Without a declared scale. Standardize source and target both, each for itself, and never across a split.
+
+        Examples
+        --------
+        >>> from sklearn_annoser import Ratings
+        >>> Ratings.from_dense([[1, 5], [3, 7]]).standardized(n_worth=0).values.ravel()
+        array([-1., -1.,  1.,  1.])
+        """
+        check_number("n_worth", n_worth, low=0)
+        values = np.full(self.values.shape, np.nan, dtype=self.values.dtype)
+        for output, column in enumerate(self.values.T.astype(np.float64)):
+            given = np.isfinite(column)
+            codes, own = self.codes[given], column[given]
+            n = np.bincount(codes, minlength=self.n_annotators)
+            mean = (np.bincount(codes, own, self.n_annotators) + n_worth * own.mean()) / np.maximum(n + n_worth, 1)
+            own = own - mean[codes]
+            squares = np.bincount(codes, own**2, self.n_annotators)
+            deviation = np.sqrt((squares + n_worth * np.mean(own**2)) / np.maximum(n + n_worth, 1))
+            deviation[deviation == 0] = 1  # equal ratings stay equal
+            values[given, output] = own / deviation[codes]
+        return self._replace(values=values, scale=None)
+
     def with_values(self, values: Any) -> Ratings:
         """Return Ratings of the same samples by the same annotators with other values, without a declared scale.
 
         Parameters
         ----------
         values : array-like, shape (n_ratings,) or (n_ratings, n_outputs)
-            The new values, in the order of `values`.
+            The new values, in the order of `values`; NaN where an output is not rated.
 
         Returns
         -------
         Ratings
         """
-        array = as_columns(check_finite_values("values", values))
+        array = as_columns(check_finite_values("values", values, allow_nan=True))
         if array.shape != self.values.shape:
             raise ValueError(f"values must have shape {self.values.shape}, got {array.shape}.")
+        _check_not_empty(array)
         return self._replace(values=array.copy(), scale=None)
 
     def to_long(self, *, sample: str = "sample", annotator: str = "annotator") -> pd.DataFrame:
@@ -612,6 +661,16 @@ class Ratings:
             f"<div><p><b>Ratings</b>: {self.n_ratings:,} ratings of {self.n_samples:,} samples ({per_sample:.1f} each) "
             f"by {self.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
             f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
+        )
+
+
+def _check_not_empty(values: np.ndarray) -> None:
+    """Raise if a rating has no value at all."""
+    empty = np.isnan(as_columns(values)).all(axis=1)
+    if values.size and empty.any():
+        raise ValueError(
+            f"{int(empty.sum())} of {len(values)} ratings have no value (the first is at position {empty.argmax()}): "
+            "they are NaN in every output. Leave them out."
         )
 
 
@@ -701,6 +760,8 @@ def _merge_duplicates(
             f'{who!r} and sample {what!r}. Drop them, or average them with duplicates="mean".'
         )
     group = first.cumsum() - 1
-    counts = np.bincount(group)
-    means = np.stack([np.bincount(group, column) / counts for column in values.T], axis=1)
+    given = np.isfinite(values)
+    sums = np.stack([np.bincount(group, column) for column in np.where(given, values, 0).T], axis=1)
+    counts = np.stack([np.bincount(group, column) for column in given.T], axis=1)
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     return rows[first], codes[first], means.astype(values.dtype)

@@ -19,6 +19,7 @@ from sklearn_annoser._validation import (
     check_labels,
     check_number,
     check_option,
+    check_sample_weight,
 )
 from sklearn_annoser.blending import Prior, learn_prior
 from sklearn_annoser.enrollment import comparison_axes, representative_rows, spread_rows
@@ -213,7 +214,13 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
     # ------------------------------------------------------------------ training
 
     def fit(
-        self, X: Any, y: Any, annotators: Any = None, groups: Any = None, validation: Any = None
+        self,
+        X: Any,
+        y: Any,
+        annotators: Any = None,
+        groups: Any = None,
+        validation: Any = None,
+        sample_weight: Any = None,
     ) -> AnnotatorMappedRegressor:
         """Learn every annotator.
 
@@ -229,6 +236,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             Group of each sample, such as its speaker: no group is in both training and validation.
         validation : array-like of bool, shape (n_samples,), default=None
             Which samples are for validation, where a corpus has such a split. None: they are drawn.
+        sample_weight : array-like, shape (n_samples,), default=None
+            Weight of each sample's ratings in the losses, in training and for early stopping.
 
         Returns
         -------
@@ -237,6 +246,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self._check_parameters()
         warm = self.warm_start and hasattr(self, "net_")
         X, ratings = self._check_X_y(X, y, annotators, reset=not warm)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
         seed = self._rng().randint(2**31 - 1)
         split = self._validation_split(seed, validation)
         given, unseen = ratings, slice(None) if split is None else split.rows(len(ratings), groups)[1]
@@ -248,9 +258,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         net = self._make_net(train_split=split)
         with _seeded(seed, net.device):
             if warm:
-                net.fit_from(self.net_, _tensor(X), self._to_unit(ratings), groups=groups)
+                net.fit_from(self.net_, _tensor(X), self._to_unit(ratings), groups=groups, sample_weight=weight)
             else:
-                net.fit(_tensor(X), self._to_unit(ratings), groups=groups)
+                net.fit(_tensor(X), self._to_unit(ratings), groups=groups, sample_weight=weight)
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
         return self._learn_prior(X[unseen], given[unseen], given)
@@ -369,7 +379,11 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         """Remember how ratings become -1 to 1: from their declared scale, or from the range seen."""
         self.outputs_ = ratings.outputs
         self.scale_ = ratings.scale
-        seen = np.stack([ratings.values.min(axis=0), ratings.values.max(axis=0)], axis=1).astype(np.float64)
+        rated = np.isfinite(ratings.values).any(axis=0)
+        if not rated.all():
+            never = [name for name, has in zip(ratings.outputs, rated, strict=True) if not has]
+            raise ValueError(f"nobody rated {never}: leave these outputs out.")
+        seen = np.stack([np.nanmin(ratings.values, axis=0), np.nanmax(ratings.values, axis=0)], axis=1).astype(float)
         low, high = (seen if ratings.scale is None else ratings.scale).T
         self._centre = (low + high) / 2
         self._half = np.where(high > low, (high - low) / 2, 1.0)

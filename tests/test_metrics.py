@@ -689,3 +689,39 @@ def test_distances_refuse_what_is_no_distribution(distance, p, q, error, match):
 def test_the_base_of_the_logarithm_is_above_one(base, error):
     with pytest.raises(error, match="base must be"):
         jensen_shannon_divergence([[1, 2]], [[2, 1]], base=base)
+
+
+# ---------------------------------------------------------------------- outputs that were not rated
+
+
+def gappy(seed=0):
+    """Ratings and predictions of two outputs, a third of the values missing, and the same for each output alone."""
+    rng = np.random.RandomState(seed)
+    dense = rng.normal(size=(40, 4, 2))
+    dense[rng.uniform(size=dense.shape) < 0.35] = np.nan
+    predictions = rng.normal(size=(40, 2))
+    return Ratings.from_dense(dense), predictions, [Ratings.from_dense(dense[:, :, output]) for output in range(2)]
+
+
+@pytest.mark.parametrize("score", [individual_ccc_score, consensus_ccc_score])
+def test_each_output_is_scored_on_what_was_rated_of_it(score):
+    ratings, predictions, alone = gappy()
+    both = score(ratings, predictions, multioutput="raw_values")
+    np.testing.assert_allclose(both, [score(own, predictions[:, k]) for k, own in enumerate(alone)])
+
+
+def test_the_matrix_compares_on_what_was_rated():
+    ratings, predictions, alone = gappy()
+    cube = np.stack([predictions, predictions[::-1]], axis=1)
+    found = ccc_matrix(ratings, cube)
+    for output, own in enumerate(alone):
+        np.testing.assert_allclose(found[:, :, output], ccc_matrix(own, cube[:, :, output]))
+
+
+def test_an_output_rated_once_has_no_ccc_and_leaves_the_others():
+    dense = np.random.RandomState(0).normal(size=(10, 2, 2))
+    dense[1:, 0, 1] = np.nan
+    ratings = Ratings.from_dense(dense)
+    table = annotator_ccc(ratings, dense[:, 1])
+    assert np.isnan(table.loc[0, "rating_1"])
+    assert individual_ccc_score(ratings, dense[:, 1], multioutput="raw_values")[1] == pytest.approx(1)

@@ -216,9 +216,9 @@ def test_float32_stays_float32_everywhere():
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
-        ({"valence": [1.0, np.nan, 3.0]}, ValueError, r"ratings must be finite, got nan at position \(1, 0\)"),
+        ({"valence": [1.0, np.nan, 3.0]}, ValueError, "1 of 3 ratings have no value .* position 1"),
         ({"valence": [1.0, 2.0, np.inf]}, ValueError, r"ratings must be finite, got inf at position \(2, 0\)"),
-        ({"valence": [1.0, None, 3.0]}, ValueError, r"ratings must be finite, got nan at position \(1, 0\)"),
+        ({"valence": [1.0, None, 3.0]}, ValueError, "1 of 3 ratings have no value .* position 1"),
         ({"valence": ["1", "high", "3"]}, TypeError, r"ratings must be numbers, got '1' at position \(0, 0\)"),
         ({"valence": [1, "high", 3]}, TypeError, r"ratings must be numbers, got 'high' at position \(1, 0\)"),
         ({"valence": [1j, 2, 3]}, TypeError, "ratings must be numbers, got dtype complex128"),
@@ -322,12 +322,6 @@ def test_from_long_refuses_an_empty_frame():
         ),
         ([[1, 2]], {"scale": (1, np.inf)}, ValueError, r"scale must be finite, got inf at position \(1,\)"),
         ([[1, 2]], {"scale": ("low", "high")}, TypeError, r"scale must be numbers, got 'low' at position \(0,\)"),
-        (
-            [[[1, np.nan]]],
-            {"annotators": ["ann"]},
-            ValueError,
-            "annotator 'ann' gave only some outputs of the sample at position 0. A rating needs a value for every out",
-        ),
     ],
 )
 def test_from_dense_refuses_bad_input(values, kwargs, error, match):
@@ -339,7 +333,7 @@ def test_from_dense_refuses_bad_input(values, kwargs, error, match):
     ("values", "annotators", "error", "match"),
     [
         ([1, 2, 3], ["a", "b"], ValueError, "there are 3 ratings, but 2 annotators: give one for each rating"),
-        ([1, np.nan], "a", ValueError, r"values must be finite, got nan at position \(1,\)"),
+        ([1, np.nan], "a", ValueError, "1 of 2 ratings have no value .* position 1"),
         (["1", "2"], "a", TypeError, r"values must be numbers, got '1' at position \(0,\)"),
         ([1, "two"], "a", TypeError, r"values must be numbers, got 'two' at position \(1,\)"),
         ([b"1"], "a", TypeError, r"values must be numbers, got b'1' at position \(0,\)"),
@@ -614,7 +608,7 @@ def test_no_ratings_take_no_values():
     [
         (np.ones(47), r"values must have shape \(48, 1\), got \(47, 1\)"),
         (np.ones((48, 2)), r"values must have shape \(48, 1\), got \(48, 2\)"),
-        (np.full(48, np.nan), r"values must be finite, got nan at position \(0,\)"),
+        (np.full(48, np.nan), "48 of 48 ratings have no value .* position 0"),
     ],
 )
 def test_other_values_must_fit(values, match):
@@ -915,3 +909,78 @@ def test_unrated_samples_are_refused_by_a_plain_regressor():
     ratings = empty_rows()
     with pytest.raises(ValueError, match="samples have no rating"):
         Ridge().fit(np.ones((8, 2)), ratings)
+
+
+# ---------------------------------------------------------------------- outputs that were not rated
+
+NAN = np.nan
+HALF = np.array(
+    [
+        [[1.0, 2.0], [3.0, NAN]],
+        [[NAN, 4.0], [NAN, NAN]],
+        [[5.0, NAN], [NAN, 8.0]],
+    ]
+)
+
+
+def half():
+    return Ratings.from_dense(HALF, annotators=["ann", "bob"], outputs=["activation", "valence"])
+
+
+def test_an_output_may_be_missing():
+    ratings = half()
+    assert ratings.n_ratings == 5
+    assert not ratings.is_complete
+    np.testing.assert_array_equal(ratings.to_dense(), HALF)
+    np.testing.assert_array_equal(ratings.consensus(), [[2, 2], [NAN, 4], [5, 8]])
+    assert ratings.counts().tolist() == [3, 2]
+    assert ratings == half()
+    assert ratings != ratings.with_values(np.nan_to_num(ratings.values))
+    assert pickle.loads(pickle.dumps(ratings)) == ratings
+
+
+def test_missing_outputs_go_through_a_table_and_back():
+    long = half().to_long()
+    assert long["valence"].isna().sum() == 2
+    again = Ratings.from_long(long, outputs=["activation", "valence"], samples=range(3))
+    np.testing.assert_array_equal(again.values, half().values)
+    np.testing.assert_array_equal(Ratings.from_rows([[1, NAN], [NAN, 2]], "ann").values, [[1, NAN], [NAN, 2]])
+
+
+def test_missing_outputs_survive_slices_scales_and_the_consensus():
+    ratings = Ratings.from_dense(HALF, scale=(0, 10)).rescaled()
+    np.testing.assert_allclose(ratings.to_dense(), HALF / 5 - 1)
+    np.testing.assert_array_equal(half()[[2, 0]].to_dense(), HALF[[2, 0]])
+    np.testing.assert_array_equal(half().as_consensus().values, half().consensus())
+
+
+def test_duplicates_are_averaged_output_by_output():
+    table = pd.DataFrame({"sample": [0, 0], "annotator": ["a", "a"], "x": [1.0, NAN], "y": [2.0, 4.0]})
+    ratings = Ratings.from_long(table, outputs=["x", "y"], duplicates="mean")
+    np.testing.assert_array_equal(ratings.values, [[1, 3]])
+
+
+def test_without_a_consensus_of_an_output_there_is_no_array():
+    with pytest.raises(ValueError, match=r"1 samples have no rating of some output .*'activation' at position 1"):
+        np.asarray(half())
+
+
+def test_standardized_ratings_keep_the_order_and_lose_mean_and_spread():
+    rng = np.random.RandomState(0)
+    values = rng.normal(size=(400, 3, 2)) * [[1], [3], [0.2]] + [[5], [0], [-4]]
+    plain = Ratings.from_dense(values)
+    for n_worth, tolerance in ((0, 1e-12), (10, 0.6)):
+        dense = plain.standardized(n_worth=n_worth).to_dense()
+        np.testing.assert_allclose(dense.mean(axis=0), 0, atol=tolerance)
+        np.testing.assert_allclose(dense.std(axis=0), 1, atol=tolerance)
+        np.testing.assert_array_equal(dense.argsort(axis=0), values.argsort(axis=0))
+
+
+def test_few_ratings_are_not_taken_at_their_word():
+    values = np.random.RandomState(0).normal(size=(200, 2))
+    values[1:, 1] = NAN
+    values[0, 1] = 2.0
+    one = Ratings.from_dense(values).standardized().of(1)[1]
+    assert 1 < one[0] < 2.5
+    np.testing.assert_array_equal(Ratings.from_dense([[1.0], [1.0]]).standardized().values, 0)
+    np.testing.assert_array_equal(np.isnan(half().standardized().to_dense()), np.isnan(HALF))

@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import gaussian_kde, multivariate_normal, norm
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklearn_annoser import AnnotatorMappedRegressor, Ratings
+from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.metrics import annotator_ccc, ccc_score, individual_ccc_score
 from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
@@ -1176,3 +1179,106 @@ def test_training_that_blew_up_says_so():
     model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
     with pytest.warns(UserWarning, match=r"training has blown up: predictions reach \d+ times the scale.*lr=0.02"):
         model.fit(source.X, source.ratings)
+
+
+# ---------------------------------------------------------------------- missing outputs, weights, several scales
+
+
+def with_gaps(ratings, share=0.3, seed=0):
+    """Take some of the outputs' values away, never all of a rating."""
+    values = ratings.values.copy()
+    chosen = np.random.RandomState(seed).uniform(size=len(values)) < share
+    values[chosen, np.random.RandomState(seed + 1).randint(values.shape[1], size=chosen.sum())] = np.nan
+    return ratings.with_values(values)
+
+
+@pytest.mark.parametrize("variant", ["individual", "individual+consensus+variance", "aggregate"])
+def test_ratings_with_gaps_are_learned_almost_as_well(variant):
+    gaps = with_gaps(SOURCE.ratings)
+    scores = []
+    for ratings in (SOURCE.ratings, gaps):
+        model = quick(variant=variant, on_unknown="consensus", random_state=1).fit(SOURCE.X, ratings)
+        assert np.isfinite(model.history_["valid_loss"]).all()
+        scores.append(model.score(SOURCE.X, SOURCE.ratings))
+    assert scores[1] > scores[0] - 0.1
+
+
+def test_an_output_that_one_annotator_never_rated_leaves_the_others_as_they_are():
+    values = SOURCE.ratings.values.copy()
+    values[SOURCE.ratings.codes == 0, 1] = np.nan
+    model = quick().fit(SOURCE.X, SOURCE.ratings.with_values(values))
+    assert np.isfinite(model.heads_).all()
+    assert len(model.annotators_) == SOURCE.ratings.n_annotators
+
+
+def test_an_output_that_nobody_rated_is_refused():
+    values = SOURCE.ratings.values.copy()
+    values[:, 1] = np.nan
+    with pytest.raises(ValueError, match=r"nobody rated \['valence'\]: leave these outputs out"):
+        quick().fit(SOURCE.X, SOURCE.ratings.with_values(values))
+
+
+@pytest.mark.parametrize("strategy", ["joint", "separate", "blend", "all"])
+def test_a_new_annotator_may_leave_outputs_out(strategy, model):
+    own = with_gaps(TARGET.ratings.keep_annotators(["target_002"]))
+    options = {"strategy": strategy, "calibration": "affine"}
+    model.select_annotator(TARGET.X, own, **options)
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.expected_score_.to_numpy()).all()
+    mapper = AnnotatorMapper(model, **options, random_state=0).fit(TARGET.X, with_gaps(TARGET.ratings))
+    assert np.isfinite(mapper.heads_).all()
+    assert 0 < mapper.score(TARGET.X, with_gaps(TARGET.ratings, seed=5)) < 1
+
+
+def test_equal_weights_train_as_none():
+    plain, weighted = (
+        quick(max_epochs=3).fit(SOURCE.X, SOURCE.ratings, sample_weight=weight)
+        for weight in (None, np.full(len(SOURCE.X), 2.0))
+    )
+    np.testing.assert_allclose(weighted.heads_, plain.heads_, atol=1e-4)
+
+
+def test_samples_without_weight_teach_nothing():
+    weight = np.ones(len(SOURCE.X))
+    weight[::2] = 0
+    spoilt = SOURCE.ratings.with_values(
+        np.where((SOURCE.ratings.rows % 2 == 0)[:, None], -SOURCE.ratings.values, SOURCE.ratings.values)
+    )
+    plain, weighted = (quick().fit(SOURCE.X, spoilt, sample_weight=given) for given in (None, weight))
+    odd = np.arange(1, len(SOURCE.X), 2)
+    assert weighted.score(SOURCE.X[odd], SOURCE.ratings[odd]) > plain.score(SOURCE.X[odd], SOURCE.ratings[odd]) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(3), r"sample_weight must have shape \(800,\), got \(3,\)"),
+        (np.full(800, -1.0), "sample_weight must not be negative and not all zero"),
+        (np.zeros(800), "sample_weight must not be negative and not all zero"),
+        (np.full(800, np.nan), "sample_weight must be finite"),
+    ],
+)
+def test_bad_weights_are_refused(weight, message):
+    with pytest.raises(ValueError, match=message):
+        quick().fit(SOURCE.X, SOURCE.ratings, sample_weight=weight)
+
+
+def test_outputs_of_several_scales_are_learned_alike_and_predicted_on_their_own():
+    values = SOURCE.ratings.values * [1, 1000] + [0, 5000]
+    model = quick().fit(SOURCE.X, SOURCE.ratings.with_values(values))
+    plain = quick().fit(SOURCE.X, SOURCE.ratings.with_values(SOURCE.ratings.values))
+    np.testing.assert_allclose(model.predict(X) * [1, 1e-3] - [0, 5], plain.predict(X), atol=1e-2)
+    np.testing.assert_allclose(model.prior_.variance, plain.prior_.variance * [1, 1e6], rtol=1e-3)
+
+
+def test_weights_are_routed_through_a_pipeline():
+    weight = np.ones(len(SOURCE.X))
+    pipeline = make_pipeline(StandardScaler(), quick(max_epochs=2))
+    pipeline.fit(SOURCE.X, SOURCE.ratings, annotatormappedregressor__sample_weight=weight)
+    with config_context(enable_metadata_routing=True):
+        routed = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            quick(max_epochs=2).set_fit_request(sample_weight=True),
+        )
+        routed.fit(SOURCE.X, SOURCE.ratings, sample_weight=weight)
+    np.testing.assert_array_equal(routed.predict(X), pipeline.predict(X))

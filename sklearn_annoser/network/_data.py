@@ -24,6 +24,7 @@ class Batch:
     pairs: Tensor  # (n_ratings,): the rating's place in (n_samples, n_heads), flattened
     y: Tensor  # (n_ratings, n_outputs)
     n_individual: int  # the ratings after these are the consensus
+    weight: Tensor | None = None  # (n_ratings, n_outputs), 0 where an output was not rated; None: all count alike
 
     def __len__(self) -> int:
         return len(self.X)
@@ -37,10 +38,13 @@ class Batch:
         """Return the batch on a device; None leaves it where it is."""
         if device is None or torch.device(device).type == self.X.device.type == "cpu":
             return self
-        return replace(self, **{name: getattr(self, name).to(device) for name in ("X", "heads", "pairs", "y")})
+        names = ("X", "heads", "pairs", "y") if self.weight is None else ("X", "heads", "pairs", "y", "weight")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-    def parts(self, values: Tensor) -> list[Tensor]:
+    def parts(self, values: Tensor | None) -> list[Any]:
         """Split a value for each rating into individual ratings and, if there are any, consensus."""
+        if values is None:
+            return [None, None] if len(self.y) > self.n_individual else [None]
         parts = [values[: self.n_individual], values[self.n_individual :]]
         return parts if len(parts[1]) else parts[:1]
 
@@ -56,9 +60,11 @@ class RatingsDataset(torch.utils.data.Dataset):
         Ratings of the samples, on a scale of about -1 to 1.
     consensus_head : bool, default=False
         Whether one more head, after all annotators, is to learn the consensus.
+    sample_weight : array, shape (n_samples,), default=None
+        Weight of each sample, of all its ratings alike. None: 1.
     """
 
-    def __init__(self, X: Any, y: Ratings, consensus_head: bool = False) -> None:
+    def __init__(self, X: Any, y: Ratings, consensus_head: bool = False, sample_weight: Any = None) -> None:
         if not isinstance(y, Ratings):
             raise TypeError(f"y must be Ratings, got {type(y).__name__}. Ratings.from_rows makes them from an array.")
         if len(X) != len(y):
@@ -66,11 +72,24 @@ class RatingsDataset(torch.utils.data.Dataset):
         self.X = as_tensor(X)
         self.ratings = y
         self.consensus_head = consensus_head
-        self._values = y.values.astype(np.float32)
-        self._consensus = y.consensus().reshape(len(y), -1).astype(np.float32) if consensus_head else None
+        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float32)
+        self._values, self._weights = self._weighted(y.values, y.rows)
+        self._consensus = self._consensus_weights = None
+        if consensus_head:
+            consensus = y.consensus().reshape(len(y), -1)
+            self._consensus, self._consensus_weights = self._weighted(consensus, np.arange(len(y)))
         self.rows = np.flatnonzero(np.diff(y.indptr) > 0)
         if not len(self.rows):
             raise ValueError("y has no ratings: there is nothing to learn from.")
+
+    def _weighted(self, values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return values with 0 for those missing, and the weight of each, None if all are 1."""
+        values = values.astype(np.float32)
+        if self.sample_weight is None and self.ratings.is_complete:
+            return values, None
+        given = np.isfinite(values)
+        weights = given.astype(np.float32) if self.sample_weight is None else given * self.sample_weight[rows, None]
+        return np.where(given, values, np.float32(0)), weights
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,6 +110,9 @@ class RatingsDataset(torch.utils.data.Dataset):
             samples = np.concatenate([samples, np.arange(len(rows))])
             codes = np.concatenate([codes, np.full(len(rows), ratings.n_annotators, dtype=codes.dtype)])
             values = np.concatenate([values, self._consensus[rows]])
+        weight = None if self._weights is None else self._weights[take]
+        if weight is not None and self._consensus_weights is not None:
+            weight = np.concatenate([weight, self._consensus_weights[rows]])
         heads, position = np.unique(codes, return_inverse=True)
         batch = Batch(
             X=self.X.index_select(0, torch.from_numpy(rows)),
@@ -98,6 +120,7 @@ class RatingsDataset(torch.utils.data.Dataset):
             pairs=torch.from_numpy(samples * len(heads) + position),
             y=torch.from_numpy(values),
             n_individual=len(take),
+            weight=None if weight is None else torch.from_numpy(weight),
         )
         return batch, batch.y
 
@@ -111,11 +134,11 @@ class RatingsDataset(torch.utils.data.Dataset):
     def rating_variance(self) -> Tensor:
         """Return the variance of all ratings of the samples, (n_outputs,)."""
         rated = np.isin(self.ratings.rows, self.rows)
-        return torch.from_numpy(self._values[rated].var(axis=0))
+        return torch.from_numpy(np.nanvar(self.ratings.values[rated].astype(np.float32), axis=0))
 
     def as_consensus(self) -> RatingsDataset:
         """Return the same samples with their consensus as the only annotator."""
-        return RatingsDataset(self.X, self.ratings.as_consensus()).take(self.rows)
+        return RatingsDataset(self.X, self.ratings.as_consensus(), sample_weight=self.sample_weight).take(self.rows)
 
 
 class BatchLoader:

@@ -33,19 +33,37 @@ class CCCLoss(nn.Module):
         super().__init__()
         self.eps = eps
 
-    def forward(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
-        """Return the loss of predictions and ratings, both (n_ratings, n_outputs)."""
+    def forward(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the loss of predictions and ratings with their weights, all (n_ratings, n_outputs).
+
+        A rating of weight 0 does not count, whatever its value; an output without any is left out of the mean.
+        """
+        if weight is not None:
+            return self._weighted(y_pred, y_true, weight)
         mean_pred, mean_true = y_pred.mean(0), y_true.mean(0)  # (n_outputs,)
         pred, true = y_pred - mean_pred, y_true - mean_true  # (n_ratings, n_outputs)
         spread = (pred * pred + true * true).mean(0) + (mean_pred - mean_true).square()  # (n_outputs,)
         return 1 - (2 * (pred * true).mean(0) / (spread + self.eps)).mean()
+
+    def _weighted(self, y_pred: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:
+        """Return the loss with every mean a weighted one."""
+        total = weight.sum(0)  # (n_outputs,)
+        share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
+        mean_pred, mean_true = (share * y_pred).sum(0), (share * y_true).sum(0)
+        pred, true = y_pred - mean_pred, y_true - mean_true  # (n_ratings, n_outputs)
+        spread = (share * (pred * pred + true * true)).sum(0) + (mean_pred - mean_true).square()
+        concordance = 2 * (share * pred * true).sum(0) / (spread + self.eps)
+        rated = total > 0
+        return 1 - (concordance * rated).sum() / rated.sum().clamp_min(1)
 
     def extra_repr(self) -> str:
         """Return what ``repr`` shows of the parameters."""
         return f"eps={self.eps}"
 
 
-def mixture_divergence(mean: Tensor, log_variance: Tensor, y_true: Tensor, samples: Tensor) -> Tensor:
+def mixture_divergence(
+    mean: Tensor, log_variance: Tensor, y_true: Tensor, samples: Tensor, given: Tensor | None = None
+) -> Tensor:
     r"""Measure how far the mixture of its raters' predictions is from each sample's ratings (0 to 5, lower is better).
 
     Rater `a` is a Gaussian of mean :math:`\mu_a` and variance :math:`v_a`. The mixture of a sample's raters has the
@@ -70,6 +88,8 @@ def mixture_divergence(mean: Tensor, log_variance: Tensor, y_true: Tensor, sampl
         The ratings.
     samples : Tensor of int, shape (n_ratings,)
         Which sample each rating is of; every sample from 0 to the largest has one.
+    given : Tensor of bool, shape (n_ratings, n_outputs), default=None
+        Which outputs were rated. None: all. A sample without a rating of an output has a divergence of 0 there.
 
     Returns
     -------
@@ -84,8 +104,12 @@ def mixture_divergence(mean: Tensor, log_variance: Tensor, y_true: Tensor, sampl
     tensor([[0.]])
     """
     counts = torch.bincount(samples).unsqueeze(1)  # (n_samples, 1)
+    if given is not None:
+        counts = mean.new_zeros(len(counts), mean.shape[1]).index_add(0, samples, given.to(mean.dtype)).clamp_min(1)
 
     def average(values: Tensor) -> Tensor:
+        if given is not None:
+            values = torch.where(given, values, 0)
         return values.new_zeros(len(counts), values.shape[1]).index_add(0, samples, values) / counts
 
     def around(values: Tensor, centre: Tensor) -> Tensor:

@@ -238,7 +238,7 @@ class MultiHeadNet(NeuralNet):
         if len(self.history):
             self.history[-1]["batches"] = []
 
-    def fit(self, X: Any, y: Ratings | None = None, groups: Any = None) -> MultiHeadNet:
+    def fit(self, X: Any, y: Ratings | None = None, groups: Any = None, sample_weight: Any = None) -> MultiHeadNet:
         """Pre-train on the consensus, then train every annotator's head.
 
         Parameters
@@ -249,12 +249,14 @@ class MultiHeadNet(NeuralNet):
             Ratings, on a scale of about -1 to 1.
         groups : array-like, shape (n_samples,), default=None
             Group (speaker) of each sample; no group is in both training and validation.
+        sample_weight : array-like, shape (n_samples,), default=None
+            Weight of each sample's ratings in the losses.
 
         Returns
         -------
         self
         """
-        dataset = self.get_dataset(X, y)
+        dataset = self.get_dataset(X, y, sample_weight)
         split = self.get_split_datasets(dataset, groups=groups)
         if not (self.warm_start and self.initialized_):
             self._start(split[0])
@@ -262,7 +264,9 @@ class MultiHeadNet(NeuralNet):
                 self._pretrain(split[0])
         return self._train(dataset, split)
 
-    def fit_from(self, other: MultiHeadNet, X: Any, y: Ratings, groups: Any = None) -> MultiHeadNet:
+    def fit_from(
+        self, other: MultiHeadNet, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None
+    ) -> MultiHeadNet:
         """Train on from the weights of another net, without pre-training and with a fresh optimizer.
 
         Parameters
@@ -271,7 +275,7 @@ class MultiHeadNet(NeuralNet):
             A trained net of the same sizes; its annotators come first in `y`, the others get the mean of its heads.
         X, y : array and Ratings
             As in :meth:`fit`.
-        groups : array-like, shape (n_samples,), default=None
+        groups, sample_weight : array-like, shape (n_samples,), default=None
             As in :meth:`fit`.
 
         Returns
@@ -281,7 +285,7 @@ class MultiHeadNet(NeuralNet):
         mine, theirs = ({name: getattr(net, name) for name in EXTRA_HEADS} for net in (self, other))
         if mine != theirs:
             raise ValueError(f"cannot train on from a net with {theirs}: this has {mine}. Keep them, or start anew.")
-        dataset = self.get_dataset(X, y)
+        dataset = self.get_dataset(X, y, sample_weight)
         self._start(dataset)
         module = copy.deepcopy(other.module_)
         n_new = self.module_.n_annotators - module.n_annotators
@@ -384,11 +388,11 @@ class MultiHeadNet(NeuralNet):
             self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
         return self
 
-    def get_dataset(self, X: Any, y: Any = None) -> RatingsDataset:
+    def get_dataset(self, X: Any, y: Any = None, sample_weight: Any = None) -> RatingsDataset:
         """Return features and Ratings as a dataset, checked unless `X` is a tensor or a dataset already."""
         if isinstance(X, RatingsDataset):
             return X
-        return RatingsDataset(_check_features(X), y, consensus_head=self.consensus_head)
+        return RatingsDataset(_check_features(X), y, self.consensus_head, sample_weight)
 
     def get_split_datasets(
         self, X: Any, y: Any = None, groups: Any = None, **fit_params: Any
@@ -416,10 +420,15 @@ class MultiHeadNet(NeuralNet):
     def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False) -> Tensor:
         """Return the loss of a batch: of the individual ratings, plus of the consensus and the variances if learned."""
         means = X.parts(y_pred[:, : y_true.shape[1]])
-        losses = [self.criterion_(pred, true) for pred, true in zip(means, X.parts(y_true), strict=True)]
+        sides = zip(means, X.parts(y_true), X.parts(X.weight), strict=True)
+        losses = [self._criterion(*side) for side in sides]
         if self.variance_heads:
-            losses.append(_divergence(y_pred, X).mean())
+            losses.append(_mean_divergence(*_divergence(y_pred, X)))
         return sum(losses[1:], start=losses[0])
+
+    def _criterion(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the loss; a criterion of the user's own need not know weights unless there are any."""
+        return self.criterion_(y_pred, y_true) if weight is None else self.criterion_(y_pred, y_true, weight)
 
     def run_single_epoch(self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any) -> None:
         """Run one pass; the validation loss is that of all validation ratings at once."""
@@ -433,19 +442,23 @@ class MultiHeadNet(NeuralNet):
                 if self._is_lazy:
                     self.optimizer_.flush()
             return
-        predictions, truths, divergences = [], [], []
+        predictions, truths, weights, divergences = [], [], [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=False)
             step = step_fn(batch)
             predictions.append(batch[0].parts(step["y_pred"][:, : batch[1].shape[1]]))
             truths.append(batch[0].parts(batch[1]))
+            weights.append(batch[0].parts(batch[0].weight))
             if self.variance_heads:
                 divergences.append(_divergence(step["y_pred"], batch[0].to(self.device)))
             self.notify("on_batch_end", batch=batch, training=False, **step)
-        pairs = ((torch.cat(parts) for parts in zip(*side, strict=True)) for side in (predictions, truths))
-        loss = sum(float(self.criterion_(pred, true.to(pred.device))) for pred, true in zip(*pairs, strict=True))
+        sides = ([_joined(parts) for parts in zip(*side, strict=True)] for side in (predictions, truths, weights))
+        loss = 0.0
+        for pred, true, weight in zip(*sides, strict=True):
+            weight = None if weight is None else weight.to(pred.device)
+            loss += float(self._criterion(pred, true.to(pred.device), weight))
         if divergences:
-            loss += float(torch.cat(divergences).mean())
+            loss += float(_mean_divergence(*(_joined(parts) for parts in zip(*divergences, strict=True))))
         self.history.record_batch(f"{prefix}_loss", loss)
         self.history.record_batch(f"{prefix}_batch_size", len(iterator.dataset))
 
@@ -547,11 +560,32 @@ class MultiHeadNet(NeuralNet):
         return self.module_.stacked_heads().cpu().numpy()
 
 
-def _divergence(y_pred: Tensor, batch: Batch) -> Tensor:
-    """Return the divergence of each sample's predicted mixture from its individual ratings, (n_samples, n_outputs)."""
-    mean, log_variance = y_pred[: batch.n_individual].chunk(2, dim=1)  # (n_individual, n_outputs) both
-    samples = batch.samples[: batch.n_individual]
-    return mixture_divergence(mean, log_variance, batch.y[: batch.n_individual], samples)
+def _divergence(y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Return the divergence of each sample's predicted mixture from its individual ratings, and its weight.
+
+    Both are (n_samples, n_outputs); the weight is None if all count alike.
+    """
+    own = slice(batch.n_individual)
+    mean, log_variance = y_pred[own].chunk(2, dim=1)  # (n_individual, n_outputs) both
+    samples = batch.samples[own]
+    if batch.weight is None:
+        return mixture_divergence(mean, log_variance, batch.y[own], samples), None
+    weight = batch.weight[own]
+    divergence = mixture_divergence(mean, log_variance, batch.y[own], samples, weight > 0)
+    index = samples.unsqueeze(1).expand_as(weight)  # all ratings of a sample have its weight, or 0 if not given
+    return divergence, torch.zeros_like(divergence).scatter_reduce(0, index, weight, "amax")
+
+
+def _mean_divergence(divergence: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the mean over samples and outputs."""
+    if weight is None:
+        return divergence.mean()
+    return (divergence * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+def _joined(parts: Any) -> Any:
+    """Return tensors one after the other; None if they are None."""
+    return None if parts[0] is None else torch.cat(parts)
 
 
 def _as_ratings_dataset(part: Any) -> Any:

@@ -151,3 +151,63 @@ def test_the_gradient_of_the_divergence_is_that_of_finite_differences():
     mean, log_variance, true, samples = (torch.as_tensor(each) for each in rated_case(n_samples=8))
     mean, log_variance = (true + mean / 4).requires_grad_(), log_variance.clamp_min(-2).requires_grad_()
     assert torch.autograd.gradcheck(lambda m, v: mixture_divergence(m, v, true, samples), (mean, log_variance))
+
+
+# ---------------------------------------------------------------------- weights, and outputs that were not rated
+
+
+def pairs(n=30, n_outputs=2, seed=0):
+    rng = np.random.RandomState(seed)
+    true = rng.normal(size=(n, n_outputs))
+    return torch.from_numpy(0.6 * true + rng.normal(scale=0.5, size=true.shape)), torch.from_numpy(true)
+
+
+def test_equal_weights_are_none():
+    pred, true = pairs()
+    for weight in (1.0, 0.3):
+        weighted = CCCLoss()(pred, true, torch.full_like(pred, weight)).item()
+        assert weighted == pytest.approx(CCCLoss()(pred, true).item(), abs=1e-12)
+
+
+def test_whole_weights_are_repetitions():
+    pred, true = pairs()
+    times = torch.from_numpy(np.random.RandomState(1).randint(0, 4, size=30))
+    repeated = CCCLoss()(pred.repeat_interleave(times, 0), true.repeat_interleave(times, 0)).item()
+    weighted = CCCLoss()(pred, true, times[:, None].expand(-1, 2).double()).item()
+    assert weighted == pytest.approx(repeated, abs=1e-12)
+
+
+def test_what_was_not_rated_does_not_count():
+    pred, true = pairs()
+    given = torch.from_numpy(np.random.RandomState(2).uniform(size=(30, 2)) > 0.4)
+    alone = [plain_loss(pred[own, k : k + 1].numpy(), true[own, k : k + 1].numpy()) for k, own in enumerate(given.T)]
+    weighted = CCCLoss(eps=0.0)(pred, torch.where(given, true, 99.0), given.double()).item()
+    assert weighted == pytest.approx(np.mean(alone), abs=1e-12)
+    given[:, 1] = False  # nobody in this batch: the other output is all there is
+    one = plain_loss(pred[given[:, 0], :1].numpy(), true[given[:, 0], :1].numpy())
+    assert CCCLoss()(pred, true, given.double()).item() == pytest.approx(one, abs=1e-7)
+
+
+def test_nothing_rated_costs_nothing_to_improve():
+    pred, true = pairs()
+    pred.requires_grad_()
+    CCCLoss()(pred, true, torch.zeros_like(pred)).backward()
+    assert torch.equal(pred.grad, torch.zeros_like(pred))
+
+
+def test_the_divergence_passes_over_what_was_not_rated():
+    mean, true = pairs(n=12)
+    variance, samples = pairs(n=12, seed=1)[0], torch.arange(12) // 3
+    given = torch.from_numpy(np.random.RandomState(3).uniform(size=(12, 2)) > 0.3)
+    given[:3, 1] = False
+    found = mixture_divergence(mean, variance, true, samples, given)
+    for output in range(2):
+        own = given[:, output]
+        for sample in range(4):
+            which = own & (samples == sample)
+            if not which.any():
+                assert found[sample, output] == 0
+                continue
+            one = [values[which, output : output + 1] for values in (mean, variance, true)]
+            alone = mixture_divergence(*one, torch.zeros(int(which.sum()), dtype=torch.int64))
+            assert found[sample, output].item() == pytest.approx(alone.item(), abs=1e-12)
