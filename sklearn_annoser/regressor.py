@@ -22,6 +22,7 @@ from sklearn_annoser._validation import (
     check_sample_weight,
 )
 from sklearn_annoser.blending import Prior, learn_prior
+from sklearn_annoser.enrollment import comparison_axes, representative_rows, spread_rows
 from sklearn_annoser.forecast import forecast_scores
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import CHOOSING, STRATEGIES, Mapping, bootstrap_heads, map_annotators
@@ -30,6 +31,7 @@ from sklearn_annoser.ratings import CONSENSUS, Ratings
 __all__ = ["AnnotatorMappedRegressor"]
 
 N_LOOKED_AT = 256  # samples, after training
+N_REFERENCE = 2048  # samples that stand for a pool: with all of them the time would grow with the square
 FAR = 20.0  # times half the scale: nobody rates there
 VARIANTS = (
     "individual",
@@ -590,6 +592,53 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self._selected_head = mapping.heads[0]
         self.selected_annotator_ = self._selected_label(mapping, strategy)
         return self.selected_annotator_
+
+    def suggest_enrollment(self, X: Any, n: int = 20) -> np.ndarray:
+        """Choose the samples that a new annotator should rate: few that stand for all, as the known heads see them.
+
+        The predictions for the chosen samples are distributed as those for all: what the annotators agree on, and how
+        they differ. See :func:`sklearn_annoser.enrollment.representative_rows`. Outliers, on which the annotators
+        differ most, are not sought: ratings of those mislead the choice of a head, and its calibration even more.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the pool of samples that could be rated, without ratings; they should be of the kind that is to
+            be predicted later. After a pipeline: ``model[-1].suggest_enrollment(model[:-1].transform(X))``.
+        n : int, default=20
+            How many to choose.
+
+        Returns
+        -------
+        array of int, shape (n,)
+            Rows of `X`, in the order in which to ask: who stops early has rated a good choice of fewer samples.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` has not been called.
+        ValueError
+            `X` has fewer than `n` samples, or other features than the training data.
+
+        Examples
+        --------
+        >>> from sklearn_annoser import AnnotatorMappedRegressor
+        >>> from sklearn_annoser.datasets import make_corpora
+        >>> source, target = make_corpora(n_samples=100, random_state=0)
+        >>> model = AnnotatorMappedRegressor(max_epochs=2, random_state=0).fit(source.X, source.ratings)
+        >>> rows = model.suggest_enrollment(target.X, 15)
+        >>> target.X[rows].shape == (15, target.X.shape[1])
+        True
+        """
+        check_is_fitted(self)
+        check_number("n", n, low=1, integer=True)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        if n > len(X):
+            raise ValueError(f"n must be at most the number of samples in X, {len(X)}, got {n}.")
+        reference = spread_rows(len(X), N_REFERENCE)
+        axes = comparison_axes(np.concatenate(list(self._hidden_blocks(X[reference]))), self.heads_)
+        coordinates = np.concatenate([hidden.reshape(len(hidden), -1) @ axes for hidden in self._hidden_blocks(X)])
+        return representative_rows(coordinates, n, coordinates[reference])
 
     def clear_selection(self) -> AnnotatorMappedRegressor:
         """Forget the selected annotator; `predict` predicts the consensus again.

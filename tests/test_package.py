@@ -29,7 +29,7 @@ ROWS = [
     {"evaluation", "annotators"},
     {"regressor", "mapper"},
     {"heads", "forecast"},
-    {"network", "mapping", "encoders", "datasets", "agreement"},
+    {"network", "mapping", "enrollment", "encoders", "datasets", "agreement"},
     {"blending"},
     {"metrics", "significance"},
     {"ratings"},
