@@ -20,10 +20,10 @@ def data_folder() -> Path:
     return folder
 
 
-def read_speech() -> tuple[Any, Any]:
+def read_speech(**options: Any) -> tuple[Any, Any]:
     """Return speechocean762's train split as source and its test split as target."""
     root = data_folder() / "speechocean762"
-    return read_speechocean762(root, split="train"), read_speechocean762(root, split="test")
+    return tuple(read_speechocean762(root, split=split, **options) for split in ("train", "test"))  # type: ignore[return-value]
 
 
 def read_text() -> tuple[Any, Any]:

@@ -25,19 +25,25 @@ ratings = Ratings.from_long(source_table, outputs=["activation", "valence"], sam
 model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(lr=0.01, random_state=0))
 model.fit(source.X, ratings)
 
-# One new annotator rates 20 samples; the most similar known annotator predicts the rest.
+# One new annotator rates 20 samples: who is most like them?
 rows, values = target.ratings.of("target_003")
 X_new = model[:-1].transform(target.X[rows])
 regressor = model[-1]
 label = regressor.select_annotator(X_new[:20], values[:20], calibration="affine")
-print(f"served by {label}, confidence {regressor.confidence_:.2f} (0.5 is luck, 1 is clear)")
+print(f"most like {label}, confidence {regressor.confidence_:.2f} (0.5 is luck, 1 is clear)")
 print(regressor.selection_.head(3).round(2), "\n")
-print(f"CCC on the other {len(rows) - 20} ratings: {ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}")
+print(f"CCC of that head on the other {len(rows) - 20} ratings: ", end="")
+print(f"{ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}")
+
+# A blend of what all heads and the ratings tell predicts at least as well, and says what to expect.
+regressor.select_annotator(X_new[:20], values[:20], strategy="blend", calibration="affine")
+print(f"CCC of the blend: {ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}; expected:")
+print(regressor.expected_score_.round(2))
 regressor.clear_selection()
-print(f"CCC of the mean of all heads:   {ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}\n")
+print(f"CCC of the mean of all heads: {ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}\n")
 
 # A whole target corpus, speakers never on both sides.
-mapper = AnnotatorMapper(FrozenEstimator(model), calibration="affine", n_bootstrap=0)
+mapper = AnnotatorMapper(FrozenEstimator(model), strategy="blend", calibration="affine")
 scores = cross_validate(
     mapper, target.X, target.ratings, groups=target.groups, cv=GroupKFold(5), scoring=ccc_scorers, n_jobs=2
 )

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sklearn_annoser.classifier import AnnotatorMappedClassifier
     from sklearn_annoser.encoders import BertEncoder, SpeechEncoder, TextEncoder, WavLMEncoder
     from sklearn_annoser.mapper import AnnotatorMapper
     from sklearn_annoser.network import MultiHeadNet
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AnnotatorMappedClassifier",
     "AnnotatorMappedRegressor",
     "AnnotatorMapper",
     "BertEncoder",
@@ -26,6 +28,7 @@ __all__ = [
 
 # Loaded when first asked for: importing the package loads neither torch nor transformers nor matplotlib.
 _HOMES = {
+    "AnnotatorMappedClassifier": "sklearn_annoser.classifier",
     "AnnotatorMappedRegressor": "sklearn_annoser.regressor",
     "AnnotatorMapper": "sklearn_annoser.mapper",
     "BertEncoder": "sklearn_annoser.encoders",

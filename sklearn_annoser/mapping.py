@@ -18,7 +18,16 @@ from sklearn_annoser.blending import Prior, blend_heads, calibrate_heads, count_
 from sklearn_annoser.metrics import ccc_from_moments
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["CALIBRATIONS", "STRATEGIES", "Mapping", "bootstrap_heads", "map_annotators", "predict_pairs", "score_heads"]
+__all__ = [
+    "CALIBRATIONS",
+    "STRATEGIES",
+    "Mapping",
+    "bootstrap_heads",
+    "choose_heads",
+    "map_annotators",
+    "predict_pairs",
+    "score_heads",
+]
 
 STRATEGIES = ("joint", "separate", "top-n", "blend", "all", "random")
 CHOOSING = ("joint", "separate", "top-n")  # some heads, by their scores
@@ -89,7 +98,7 @@ def map_annotators(
     if with_scores or strategy in CHOOSING:
         scores = score_heads(hidden, heads, ratings)
     mapped = _mappable(ratings, strategy, min_ratings)
-    chosen = _choose(scores, strategy, n_heads, rng)
+    chosen = choose_heads(scores, strategy, n_heads, rng)
     everyone = heads.mean(axis=0, dtype=np.float64)  # (n_outputs, n_hidden + 1)
     if strategy == "blend":
         combined = blend_heads(hidden, heads, ratings, _needed(prior))
@@ -240,8 +249,27 @@ def _mappable(ratings: Ratings, strategy: str, min_ratings: int) -> np.ndarray:
     return usable
 
 
-def _choose(scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.RandomState | None) -> np.ndarray | None:
-    """Return the chosen heads of each target and output, (n_targets, n_outputs, n_chosen); None for nobody."""
+def choose_heads(
+    scores: np.ndarray, strategy: str, n_heads: int, rng: np.random.RandomState | None
+) -> np.ndarray | None:
+    """Choose heads by their scores.
+
+    Parameters
+    ----------
+    scores : array, shape (n_targets, n_heads, n_outputs)
+        Score of each head for each new annotator, higher is better.
+    strategy : str
+        One of `STRATEGIES`.
+    n_heads : int
+        How many heads "top-n" chooses.
+    rng : RandomState or None
+        Needed by "random".
+
+    Returns
+    -------
+    array of int, shape (n_targets, n_outputs, n_chosen), or None
+        Best first; None for nobody in particular.
+    """
     n_targets, n_known, n_outputs = scores.shape
     if strategy in ("blend", "all"):
         return None

@@ -604,6 +604,26 @@ class Ratings:
         _check_not_empty(array)
         return self._replace(values=array.copy(), scale=None)
 
+    def with_outputs(self, values: Any, outputs: Sequence[str]) -> Ratings:
+        """Return Ratings of the same samples by the same annotators with other outputs, without a declared scale.
+
+        Parameters
+        ----------
+        values : array-like, shape (n_ratings, n_outputs)
+            The new values, in the order of `values`.
+        outputs : sequence of str
+            Their names.
+
+        Returns
+        -------
+        Ratings
+        """
+        array = as_columns(check_finite_values("values", values, allow_nan=True))
+        if len(array) != self.n_ratings:
+            raise ValueError(f"values must be of {self.n_ratings} ratings, got {len(array)}.")
+        _check_not_empty(array)
+        return self._replace(values=array.copy(), outputs=_check_outputs(outputs, array.shape[1]), scale=None)
+
     def to_long(self, *, sample: str = "sample", annotator: str = "annotator") -> pd.DataFrame:
         """Return a table with one row a rating.
 

@@ -170,7 +170,7 @@ def test_the_annotator_to_predict_and_weights_to_score_by_are_routed():
     model.fit(X, VALUES, annotators=WHO)
     expected = model[-1].predict(model[:-1].transform(X), annotator="bob")
     np.testing.assert_array_equal(model.predict(X, annotator="bob"), expected)
-    weighted = quick().set_fit_request(groups=False).set_score_request(sample_weight=True)
+    weighted = quick().set_fit_request(groups=False, sample_weight=False).set_score_request(sample_weight=True)
     weight = np.arange(240.0)
     found = cross_validate(weighted, X, VALUES, cv=2, params={"sample_weight": weight})["test_score"][0]
     fitted = quick().fit(X[120:], VALUES[120:])

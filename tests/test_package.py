@@ -27,6 +27,7 @@ ROWS = [
     {"displays"},
     {"reliability"},
     {"evaluation", "annotators"},
+    {"classifier"},
     {"regressor", "mapper"},
     {"heads", "forecast"},
     {"network", "mapping", "enrollment", "encoders", "datasets", "agreement"},

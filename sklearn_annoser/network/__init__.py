@@ -1,7 +1,7 @@
 """The network: a trunk shared by all annotators, a tower for each output, a linear head for each annotator."""
 
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, as_tensor
-from sklearn_annoser.network._loss import CCCLoss, mixture_divergence
+from sklearn_annoser.network._loss import CCCLoss, CrossEntropy, mixture_divergence
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._net import EpochBar, MultiHeadNet, seeded
 from sklearn_annoser.network._optim import LazySGD, clip_gradients
@@ -9,6 +9,7 @@ from sklearn_annoser.network._optim import LazySGD, clip_gradients
 __all__ = [
     "BatchLoader",
     "CCCLoss",
+    "CrossEntropy",
     "EpochBar",
     "LazySGD",
     "MultiHeadModule",

@@ -61,6 +61,31 @@ class CCCLoss(nn.Module):
         return f"eps={self.eps}"
 
 
+class CrossEntropy(nn.Module):
+    r"""Cross entropy of predicted logits and the shares of labels, averaged over ratings (0 or more).
+
+    .. math:: L = -\frac{1}{n} \sum_i \sum_k y_{ik} \log \operatorname{softmax}_k(\hat y_i)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_annoser.network import CrossEntropy
+    >>> labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> round(CrossEntropy()(torch.zeros(2, 2), labels).item(), 6)  # log 2
+    0.693147
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the loss of logits and shares, with the weight of each rating in all columns of `weight`."""
+        losses = -(y_true * y_pred.log_softmax(1)).sum(1)  # (n_ratings,)
+        if weight is None:
+            return losses.mean()
+        return (losses * weight[:, 0]).sum() / weight[:, 0].sum().clamp_min(torch.finfo(weight.dtype).tiny)
+
+
 def mixture_divergence(
     mean: Tensor, log_variance: Tensor, y_true: Tensor, samples: Tensor, given: Tensor | None = None
 ) -> Tensor:

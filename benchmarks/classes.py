@@ -1,0 +1,105 @@
+"""Measure what mapping is worth for labels: politeness in three classes, fluency of speech in four.
+
+    python benchmarks/classes.py {speech,text} [--seeds 3] [--draws 5]
+
+Data and protocol are those of strategies.py. Politeness is cut at 10 and 16 of 1 to 25, fluency at 6, 8 and 9 of 0 to
+10. Mean over new annotators, seeds and draws of log loss (lower is better), kappa and macro F1 (higher is better).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from data import read_speech, read_text
+from sklearn.metrics import cohen_kappa_score, f1_score, log_loss
+from sklearn.preprocessing import StandardScaler
+from tables import print_table
+
+from sklearn_annoser import AnnotatorMappedClassifier, Ratings
+
+SIZES, RESERVED = (5, 10, 20, 30), 30
+STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "random": ("source", {"strategy": "random"}),
+    "aggregate": ("aggregate", {"strategy": "all"}),
+    "aggregate, calibrated": ("aggregate", {"strategy": "all", "calibration": "prior"}),
+    "all heads": ("source", {"strategy": "all"}),
+    "all heads, calibrated": ("source", {"strategy": "all", "calibration": "prior"}),
+    "mapped by likelihood": ("source", {}),
+    "mapped by likelihood, calibrated": ("source", {"calibration": "prior"}),
+    "mapped by kappa": ("source", {"scoring": "kappa"}),
+    "mapped by macro F1": ("source", {"scoring": "f1_macro"}),
+    "top 15 by likelihood, calibrated": ("source", {"strategy": "top-n", "n_heads": 15, "calibration": "prior"}),
+}
+
+
+def in_classes(ratings: Ratings, edges: np.ndarray) -> Ratings:
+    """Cut ratings of one output, on -1 to 1, into numbered classes."""
+    return ratings.with_values(np.digitize(ratings.values, edges).astype(np.float64))
+
+
+def score(true: np.ndarray, probability: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+    """Return the three scores of one annotator."""
+    predicted = classes[probability.argmax(axis=1)]
+    return {
+        "log loss": log_loss(true, probability.astype(np.float64), labels=classes),
+        "kappa": cohen_kappa_score(true, predicted),
+        "macro F1": f1_score(true, predicted, labels=classes, average="macro", zero_division=0),
+    }
+
+
+def compare(models: dict[str, Any], X: np.ndarray, ratings: Ratings, n_draws: int, seed: int) -> list[dict[str, Any]]:
+    """Enrol every annotator and score the rest."""
+    rng, rows = np.random.RandomState(seed), []
+    for annotator in ratings.annotators:
+        mine, labels = ratings.of(annotator)
+        for _ in range(n_draws):
+            order = rng.permutation(len(mine))
+            rest = order[RESERVED:]
+            for size in SIZES:
+                some = order[:size]
+                for name, (who, how) in STRATEGIES.items():
+                    model = models[who]
+                    model.select_annotator(X[mine[some]], labels[some], **how)
+                    found = score(labels[rest], model.predict_proba(X[mine[rest]]), model.classes_)
+                    rows.append({"strategy": name, "n_enrollment": size} | found)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", choices=("speech", "text"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=5)
+    options = parser.parse_args()
+    if options.corpus == "text":
+        source, target = read_text()
+        edges, new = (np.array([10, 16]) - 13) / 12 + 1e-6, [None]
+    else:
+        source, target = read_speech(outputs=("fluency",))
+        edges, new = (np.array([6, 8, 9]) - 5) / 5 - 1e-6, [[label] for label in target.ratings.annotators]
+    scaler = StandardScaler().fit(source.X)
+    X, X_new = (scaler.transform(corpus.X).astype(np.float32) for corpus in (source, target))
+    known, unknown = (in_classes(corpus.ratings, edges) for corpus in (source, target))
+    rows = []
+    for seed in range(options.seeds):
+        for left_out in new:
+            kept = known.annotators[~np.isin(known.annotators, left_out or [])]
+            models = {
+                who: AnnotatorMappedClassifier(variant=variant, random_state=seed).fit(
+                    X, known.keep_annotators(kept), groups=source.get("groups")
+                )
+                for who, variant in (("source", "individual"), ("aggregate", "aggregate"))
+            }
+            own = unknown if left_out is None else unknown.keep_annotators(left_out)
+            rows += compare(models, X_new, own, options.draws, seed)
+    table = pd.DataFrame(rows).groupby(["strategy", "n_enrollment"], sort=False).mean()
+    print_table("20 enrollment labels", table.xs(20, level="n_enrollment"))
+    for metric in table:
+        print_table(f"{metric} by enrollment labels", table[metric].unstack())
+
+
+if __name__ == "__main__":
+    main()
