@@ -9,6 +9,7 @@ Data and protocol are those of strategies.py. Politeness is cut at 10 and 16 of 
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def in_classes(ratings: Ratings, edges: np.ndarray) -> Ratings:
 def score(true: np.ndarray, probability: np.ndarray, classes: np.ndarray) -> dict[str, float]:
     """Return the three scores of one annotator."""
     predicted = classes[probability.argmax(axis=1)]
+    warnings.filterwarnings("ignore", message=".*only one label in common")  # kappa is NaN there, and left out
     return {
         "log loss": log_loss(true, probability.astype(np.float64), labels=classes),
         "kappa": cohen_kappa_score(true, predicted),
@@ -93,6 +95,8 @@ def main() -> None:
                 )
                 for who, variant in (("source", "individual"), ("aggregate", "aggregate"))
             }
+            for model in models.values():  # an integer would draw the same random annotator each time
+                model.set_params(random_state=np.random.RandomState(seed))
             own = unknown if left_out is None else unknown.keep_annotators(left_out)
             rows += compare(models, X_new, own, options.draws, seed)
     table = pd.DataFrame(rows).groupby(["strategy", "n_enrollment"], sort=False).mean()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
@@ -334,7 +335,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels.")
         logits = self.regressor_.predict_annotators(X)  # (n_samples, n_annotators, n_classes)
         scores = _score_labels(logits, codes, scoring)
-        chosen = choose_heads(scores[None, :, None], strategy, n_heads, self.regressor_._rng())
+        chosen = choose_heads(scores[None, :, None], strategy, n_heads, check_random_state(self.random_state))
         head = (self.heads_ if chosen is None else self.heads_[chosen[0, 0]]).mean(axis=0, dtype=np.float64)
         self._selected_head = head
         if calibration == "prior":
