@@ -20,11 +20,3 @@ def print_table(title: str, table: pd.DataFrame, digits: int = 3) -> None:
 
 def _cell(value: object, digits: int) -> str:
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
-
-
-def gains(results: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
-    """Return how much better one strategy is than another, and the standard deviation of that over the seeds."""
-    each = results.groupby(["seed", "output", "strategy"], sort=False)["ccc"].mean().unstack("strategy")
-    rows = {f"{one} - {other}": (each[one] - each[other]).unstack("output") for one, other in pairs}
-    table = {name: gain.agg(["mean", "std"]).T.stack() for name, gain in rows.items()}
-    return pd.DataFrame(table).T.rename_axis("gain")
