@@ -33,8 +33,8 @@ class AnnotatorMapper(AnnotatorPredictor):
     """Map every annotator of a target corpus to the known annotators of a fitted regressor.
 
     `fit` takes the enrollment ratings - a few of each new annotator - and gives each new annotator a head made of known
-    ones. It trains nothing, unless `fine_tune` asks for it. Inside cross-validation wrap the regressor in :class:`sklearn.frozen.FrozenEstimator`, so
-    that it is not cloned back to unfitted.
+    ones. Nothing is trained unless `fine_tune` asks for it, and then in a copy. Inside cross-validation wrap the
+    regressor in :class:`sklearn.frozen.FrozenEstimator`, so that it is not cloned back to unfitted.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class AnnotatorMapper(AnnotatorPredictor):
                 source,
                 taken if steps is None else steps.transform(taken),
                 ratings,
-                train=self.fine_tune,
+                train=str(self.fine_tune),
                 groups=None if groups is None else np.asarray(groups)[rows],
                 seed=rng.randint(2**31 - 1),
             )

@@ -303,8 +303,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
 
         Meant for ``AnnotatorMapper(fine_tune=...)`` and :meth:`AnnotatorMapper.to_regressor`. Five copies, each trained
         without a fifth of the samples, tell how many epochs are best for ratings that are held out; so many are then
-        trained on everything, possibly none. With 1,000 samples or more a fifth of them is a validation set. The
-        learning rate is `lr`, and stays.
+        trained on everything, possibly none. With 1,000 samples or more a fifth of them is a validation set. What is
+        best is judged by the correlation within annotators: mean and spread are left to the calibration. The learning
+        rate is `lr`, and stays.
 
         Parameters
         ----------
@@ -322,7 +323,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         Returns
         -------
         self
-            `tuning_losses_` has the loss on held-out ratings before the first epoch, and after each.
+            `tuning_scores_` has the correlation on held-out ratings, within annotators and averaged over outputs,
+            before the first epoch and after each.
         """
         from sklearn_annoser.network import ValidationSplit, held_out_parts, tune
 
@@ -340,11 +342,12 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         else:
             parts = [ValidationSplit(chosen=validation).rows(len(ratings))[1]]
         if not parts:
-            warnings.warn("nothing is fine-tuned: ratings of at least two samples, or groups, are needed.", stacklevel=2)
+            what = "sample" if groups is None else "group"
+            warnings.warn(f"nothing is fine-tuned: all ratings are of one {what}, none can be held out.", stacklevel=2)
             return self
         self.net_.set_params(lr=self.lr)
         with _seeded(seed, self.net_.device):
-            self.tuning_losses_ = tune(
+            self.tuning_scores_ = tune(
                 self.net_,
                 _tensor(X),
                 ratings,

@@ -28,7 +28,7 @@ ROWS = [
     {"reliability"},
     {"evaluation"},
     {"regressor", "mapper"},
-    {"heads", "forecast"},
+    {"heads", "forecast", "tuning"},
     {"network", "mapping", "encoders", "datasets"},
     {"blending"},
     {"metrics", "significance"},

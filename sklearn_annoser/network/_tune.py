@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.network._data import Batch, BatchLoader
-from sklearn_annoser.network._net import MultiHeadNet, limited_threads
+from sklearn_annoser.blending import within_correlation
+from sklearn_annoser.network._data import RatingsDataset
+from sklearn_annoser.network._net import MultiHeadNet
 from sklearn_annoser.ratings import Ratings
 
 N_PARTS = 5
@@ -64,10 +65,11 @@ def tune(
     """Train a net on, for as many epochs as are best for ratings that are held out.
 
     For each part of the samples a copy of the net is trained on all the others. The copies go side by side; after each
-    epoch every one predicts the part that it has not seen, and the loss of these predictions together tells when to
-    stop: a few ratings in each part are enough, because they are not judged part by part. Then the net is trained on
-    everything for the best number of epochs, which may be none. A single part is a validation set: the net gets the
-    weights of its copy's best epoch.
+    epoch every one predicts the part that it has not seen, and the correlation of all these predictions with the
+    ratings, within annotators, tells when to stop. Few ratings in each part are enough, because the parts are judged
+    together. The loss would be misled: it falls longest by learning each annotator's mean and spread, which a
+    calibration does better. Then the net is trained on everything for the best number of epochs, which may be none. A
+    single part is a validation set: the net gets the weights of its copy's best epoch.
 
     Parameters
     ----------
@@ -82,54 +84,46 @@ def tune(
     max_epochs : int, default=500
         Most epochs.
     patience : int, default=10
-        Epochs without a better loss after which the search stops.
+        Epochs without a better correlation after which the search stops.
 
     Returns
     -------
     array, shape (n_epochs + 1,)
-        The loss on held-out ratings before the first epoch, and after each.
+        The correlation on held-out ratings, the mean over outputs, before the first epoch and after each.
     """
     dataset = net.get_dataset(X, y)
     net.module_.freeze_trunk(train == "tower")
     copies = [copy.deepcopy(net) for _ in held_out]
     trained = [dataset.take(np.setdiff1d(dataset.rows, rows)) for rows in held_out]
-    unseen = _UnseenLoader(copies, [dataset.take(rows) for rows in held_out])
-    losses, best = [_unseen_loss(net, unseen)], copy.deepcopy(net.module_)
-    while len(losses) <= max_epochs and len(losses) - int(np.argmin(losses)) <= patience:
+    scores, best = [_score_unseen(copies, dataset, held_out)], copy.deepcopy(net.module_)
+    while len(scores) <= max_epochs and len(scores) - int(np.argmax(scores)) <= patience:
         for each, part in zip(copies, trained, strict=True):
-            each.train_epoch(part, part.ratings)
-        losses.append(_unseen_loss(net, unseen))
-        if len(copies) == 1 and np.argmin(losses) == len(losses) - 1:
+            each.train_epoch(part, y)
+        scores.append(_score_unseen(copies, dataset, held_out))
+        if len(copies) == 1 and np.argmax(scores) == len(scores) - 1:
             best = copy.deepcopy(copies[0].module_)
     if len(copies) == 1:
         net.module_.load_state_dict(best.state_dict())
     else:
-        for _ in range(int(np.argmin(losses))):
+        for _ in range(int(np.argmax(scores))):
             net.train_epoch(dataset, y)
     net.module_.freeze_trunk(False)
-    return np.array(losses)
+    return np.array(scores)
 
 
-class _UnseenLoader:
-    """Iterate over the parts of a dataset, each with the net at hand that has not seen it."""
-
-    def __init__(self, nets: Sequence[MultiHeadNet], parts: Sequence[Any]) -> None:
-        self.nets, self.parts = nets, parts
-        self.dataset = range(sum(len(part) for part in parts))
-
-    def __iter__(self) -> Iterator[tuple[Batch, Any]]:
-        for self.net, part in zip(self.nets, self.parts, strict=True):
-            self.net.module_.eval()
-            yield from BatchLoader(part, BLOCK_ROWS)
-
-    def predict(self, batch: Any) -> dict[str, Any]:
-        """Predict a batch with that net."""
-        return self.net.validation_step(batch)
+def _score_unseen(nets: Sequence[MultiHeadNet], dataset: RatingsDataset, held_out: Sequence[np.ndarray]) -> float:
+    """Return how well the ratings of all parts are predicted, each part by the net that has not seen it."""
+    predicted = [
+        _predict_ratings(net, dataset.X[rows], dataset.ratings[rows]) for net, rows in zip(nets, held_out, strict=True)
+    ]
+    return float(within_correlation(np.concatenate(predicted), dataset.ratings[np.concatenate(held_out)]).mean())
 
 
-def _unseen_loss(net: MultiHeadNet, unseen: _UnseenLoader) -> float:
-    """Return the loss of all parts' predictions at once, as a net computes that of its validation ratings."""
-    net.history.new_epoch()
-    with limited_threads(net.n_threads):
-        net.run_single_epoch(unseen, training=False, prefix="valid", step_fn=unseen.predict)
-    return float(net.history.pop()["batches"][-1]["valid_loss"])
+def _predict_ratings(net: MultiHeadNet, X: Any, ratings: Ratings) -> np.ndarray:
+    """Predict each rating, (n_ratings, n_outputs)."""
+    heads, predicted = net._heads(), []
+    for rows, hidden in net.hidden_blocks(X, block_rows=BLOCK_ROWS):
+        block = ratings[rows]
+        head = heads[block.codes]  # (n_block_ratings, n_outputs, n_hidden + 1)
+        predicted.append(np.einsum("roh,roh->ro", hidden[block.rows], head[:, :, :-1]) + head[:, :, -1])
+    return np.concatenate(predicted)
