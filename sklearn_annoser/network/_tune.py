@@ -74,7 +74,7 @@ def tune(
     Parameters
     ----------
     net : MultiHeadNet
-        A trained net, with a head for each annotator of `y`. It is changed.
+        A trained net, with a head for each annotator of `y`. It is changed, from the learning rate that it has.
     X, y : array or Tensor, and Ratings
         As in :meth:`MultiHeadNet.fit`.
     train : {"tower", "all"}
@@ -93,6 +93,7 @@ def tune(
     """
     dataset = net.get_dataset(X, y)
     net.module_.freeze_trunk(train == "tower")
+    net.initialize_optimizer()  # no momentum of another training
     copies = [copy.deepcopy(net) for _ in held_out]
     trained = [dataset.take(np.setdiff1d(dataset.rows, rows)) for rows in held_out]
     scores, best = [_score_unseen(copies, dataset, held_out)], copy.deepcopy(net.module_)
