@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from sklearn_annoser._validation import check_known, check_number
-from sklearn_annoser.mapper import iter_source_hidden, split_source
+from sklearn_annoser.mapper import split_source
 from sklearn_annoser.metrics import ccc_from_moments
 
 __all__ = ["annotator_outliers", "annotator_similarity", "cluster_annotators", "embed_annotators"]
@@ -271,8 +271,9 @@ def _moments(model: Any, predictor: Any, X: Any, chosen: np.ndarray) -> tuple[np
 
 def _hidden_moments(model: Any, X: Any, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean, (n_outputs, n_hidden), and covariance of the hidden features, block by block."""
+    steps, regressor = split_source(model)
     n_seen, mean, scatter = 0, np.zeros(1), np.zeros(1)
-    for _, hidden in iter_source_hidden(model, X):
+    for _, hidden in regressor.iter_hidden(X if steps is None else steps.transform(X)):
         block = hidden[:, chosen].astype(np.float64).swapaxes(0, 1)  # (n_outputs, n_block, n_hidden)
         n_block = block.shape[1]
         block_mean = block.mean(axis=1)

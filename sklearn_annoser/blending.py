@@ -17,7 +17,15 @@ import numpy as np
 
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["Prior", "blend_heads", "calibrate_heads", "count_by_output", "learn_prior"]
+__all__ = [
+    "Prior",
+    "blend_heads",
+    "calibrate_heads",
+    "count_by_output",
+    "learn_prior",
+    "tune_heads",
+    "within_correlation",
+]
 
 ENOUGH_RATINGS = 10  # of a known annotator, to tell their mean and spread
 DOUBT = 2  # the number of known annotators that the two guesses below count for
@@ -107,12 +115,25 @@ def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings,
     _, mean, second = _hidden_moments(watched())
     told = [_rating_variances(*given) for given in _by_output(ratings)]
     variance, n_worth, offset_variance = np.array(told).T
-    within = _within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
+    within = within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
     return Prior(mean, second, variance, n_worth, offset_variance, within)
 
 
-def _within_correlation(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
-    """Return the correlation of ratings and predictions within annotators, 0 where there is none."""
+def within_correlation(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
+    """Return the correlation of ratings and predictions around each annotator's means, all annotators together.
+
+    Parameters
+    ----------
+    predicted : array, shape (n_ratings, n_outputs)
+        Predictions of the ratings.
+    ratings : Ratings
+        The ratings; an output may be missing.
+
+    Returns
+    -------
+    array, shape (n_outputs,)
+        -1 to 1, higher is better; 0 where no annotator's ratings or predictions differ.
+    """
     found = np.zeros(ratings.n_outputs)
     for output, (codes, values, n_annotators) in enumerate(_by_output(ratings)):
         given = np.isfinite(ratings.values[:, output])
@@ -247,6 +268,46 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
                 if own.any():
                     blended[target, output] += known[output].factor @ next(moved).expected(likely, some)
     return blended
+
+
+def tune_heads(hidden: np.ndarray, start: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:
+    r"""Move each new annotator's head from where it starts to where their ratings make one expect it.
+
+    The head is :math:`w \sim N(c, V)` around its start :math:`c`, with the covariance `V` of :func:`blend_heads`, and
+    is expected, given the ratings, to be
+
+    .. math:: c + V H^\top (H V H^\top + \sigma^2 I)^{-1} (y - H c),
+
+    averaged over a few variances :math:`\sigma^2` by their evidence: a ridge regression around the start.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    start : array, shape (n_targets, n_outputs, n_hidden + 1)
+        A head for each new annotator, the bias last.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators.
+    ratings : Ratings
+        Enrollment ratings of the samples; an output may be missing.
+    prior : Prior
+        What is known of samples and annotators.
+
+    Returns
+    -------
+    array of float64, shape (n_targets, n_outputs, n_hidden + 1)
+    """
+    tuned = start.astype(np.float64)
+    everyone = heads.mean(axis=0, dtype=np.float64)
+    for output in range(heads.shape[1]):
+        known = _Known(heads[:, output], everyone[output], prior, output)
+        given = np.flatnonzero(np.isfinite(ratings.values[:, output]))
+        for target in np.unique(ratings.codes[given]):
+            mine = given[ratings.codes[given] == target]
+            known.centres = start[target, output][None]
+            told = known.told_by(hidden[ratings.rows[mine], output], ratings.values[mine, output])
+            tuned[target, output] += known.factor @ told.expected(np.ones(1), np.zeros(1, dtype=int))
+    return tuned
 
 
 class _Known:

@@ -20,6 +20,7 @@ from sklearn_annoser.forecast import Forecast, forecast_scores
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import CALIBRATIONS, CHOOSING, STRATEGIES, Mapping, bootstrap_heads, map_annotators
 from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.tuning import FINE_TUNES, calibrated, fine_tuned_heads, fine_tuned_network
 
 __all__ = ["AnnotatorMapper"]
 
@@ -31,9 +32,9 @@ ENOUGH_SAMPLES = 4096  # without a rating, to tell what the target corpus is lik
 class AnnotatorMapper(AnnotatorPredictor):
     """Map every annotator of a target corpus to the known annotators of a fitted regressor.
 
-    `fit` takes the enrollment ratings - a few of each new annotator - and trains nothing: each new annotator gets a
-    head made of known ones. Inside cross-validation wrap the regressor in :class:`sklearn.frozen.FrozenEstimator`, so
-    that it is not cloned back to unfitted.
+    `fit` takes the enrollment ratings - a few of each new annotator - and gives each new annotator a head made of known
+    ones. Nothing is trained unless `fine_tune` asks for it, and then in a copy. Inside cross-validation wrap the
+    regressor in :class:`sklearn.frozen.FrozenEstimator`, so that it is not cloned back to unfitted.
 
     Parameters
     ----------
@@ -48,6 +49,10 @@ class AnnotatorMapper(AnnotatorPredictor):
     calibration : {None, "affine"}, default=None
         Whether to move each one's predictions towards the mean and spread that their enrollment ratings, and those of
         the known annotators, make one expect.
+    fine_tune : {None, "head", "tower", "all"}, default=None
+        What the enrollment ratings train on from there, before the calibration: nothing; each one's head, in closed
+        form, towards what known annotators make one expect; heads and towers of a copy of the source network, by
+        gradient steps with all new annotators together; or all its weights. How long is cross-validated.
     min_ratings : int, default=2
         Annotators with fewer enrollment ratings are not mapped. With 1, a single rating picks the head of the smallest
         absolute error.
@@ -64,7 +69,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         What to do about annotators with too few or equal enrollment ratings, and about annotators never enrolled: use
         the mean of all heads with a warning, raise an error, or use it silently.
     random_state : int, RandomState or None, default=None
-        Seed of the resamples and of the "random" strategy.
+        Seed of the resamples, of the "random" strategy and of the fine-tuning.
 
     Attributes
     ----------
@@ -74,13 +79,16 @@ class AnnotatorMapper(AnnotatorPredictor):
         the chosen head's CCC on the enrollment ratings for each output as `ccc_<output>`, the CCC to expect on others
         as `expected_<output>` with the bounds of an 80 % interval, `low_<output>` and `high_<output>`, `confidence`
         (0.5 is luck, 1 is clear), `n_ratings`, what the calibration did, `slope_<output>` and `offset_<output>`, and
-        with `min_expected_score` whether the mapping is `trusted`.
+        with `min_expected_score` whether the mapping is `trusted`. Fine-tuning starts from here: only the calibration
+        comes after it.
     scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
         The score of every source head for every new annotator.
     annotators_ : array, shape (n_annotators,)
         The new annotators.
     heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
-        Their heads, calibrated.
+        Their heads, fine-tuned and calibrated.
+    tuned_ : AnnotatorMappedRegressor or None
+        The fine-tuned copy of the source that the heads belong to; None if its hidden features are the source's.
     outputs_ : tuple of str
         Names of the outputs.
     n_features_in_ : int
@@ -114,6 +122,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         strategy: str = "joint",
         n_heads: int = 5,
         calibration: str | None = None,
+        fine_tune: str | None = None,
         min_ratings: int = 2,
         n_bootstrap: int = 100,
         n_folds: int = 5,
@@ -126,6 +135,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.strategy = strategy
         self.n_heads = n_heads
         self.calibration = calibration
+        self.fine_tune = fine_tune
         self.min_ratings = min_ratings
         self.n_bootstrap = n_bootstrap
         self.n_folds = n_folds
@@ -134,7 +144,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.on_unknown = on_unknown
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMapper:
+    def fit(self, X: Any, y: Any, annotators: Any = None, groups: Any = None) -> AnnotatorMapper:
         """Enrol every annotator of `y`.
 
         Parameters
@@ -146,6 +156,8 @@ class AnnotatorMapper(AnnotatorPredictor):
             Enrollment ratings; or one rating a sample, by `annotators`.
         annotators : array-like, shape (n_samples,), default=None
             Who gave each rating, if `y` is an array. None: all are by one annotator, "consensus".
+        groups : array-like, shape (n_samples,), default=None
+            Group (speaker) of each sample: fine-tuning is judged on groups that it has not seen.
 
         Returns
         -------
@@ -156,13 +168,19 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.outputs_ = tuple(source.outputs_)
         ratings = self._check_X_y(X, y, annotators)
         source.check_scale(ratings)
+        if groups is not None:
+            check_consistent_length(X, groups)
+        self.tuned_ = None
         is_rated = np.diff(ratings.indptr) > 0
         ratings = ratings[is_rated]
         hidden = np.concatenate(list(self._hidden_of_rows(X, np.flatnonzero(is_rated))))
         prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
         rng = self._rng()
         how = {name: getattr(self, name) for name in ("strategy", "n_heads", "calibration", "min_ratings")}
-        mapping = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **how)
+        start = how if self.fine_tune is None else how | {"calibration": None}
+        mapping = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **start)
+        if self.fine_tune is not None:
+            mapping = self._fine_tuned(mapping, X, is_rated, ratings, groups, hidden, prior, rng)
         self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
         self._report_unmapped(mapping)
         confidences = self._confidences(hidden, source.heads_, ratings, rng)
@@ -173,6 +191,37 @@ class AnnotatorMapper(AnnotatorPredictor):
             )
             self._take_forecast(forecast, source.heads_)
         return self
+
+    def _fine_tuned(
+        self,
+        mapping: Mapping,
+        X: Any,
+        is_rated: np.ndarray,
+        ratings: Ratings,
+        groups: Any,
+        hidden: np.ndarray,
+        prior: Prior,
+        rng: np.random.RandomState,
+    ) -> Mapping:
+        """Train on from a mapping as `fine_tune` says, and calibrate what came of it."""
+        steps, source = split_source(self.estimator)
+        if self.fine_tune == "head":
+            mapping = fine_tuned_heads(mapping, hidden, source.heads_, ratings, prior)
+        else:
+            rows = np.flatnonzero(is_rated)
+            taken = _take_rows(X, rows)
+            mapping, self.tuned_ = fine_tuned_network(
+                mapping,
+                source,
+                taken if steps is None else steps.transform(taken),
+                ratings,
+                train=str(self.fine_tune),
+                groups=None if groups is None else np.asarray(groups)[rows],
+                seed=rng.randint(2**31 - 1),
+            )
+            hidden = np.concatenate(list(self._hidden_of_rows(X, rows)))
+            prior = self._prior(self.tuned_, X, np.flatnonzero(~is_rated), hidden)
+        return mapping if self.calibration is None else calibrated(mapping, hidden, ratings, prior)
 
     def _take_forecast(self, forecast: Forecast, source_heads: np.ndarray) -> None:
         """Add what to expect to the table, and serve nobody by a mapping that promises too little."""
@@ -190,6 +239,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         """Check the constructor's parameters, each by name."""
         check_option("strategy", self.strategy, STRATEGIES)
         check_option("calibration", self.calibration, CALIBRATIONS)
+        check_option("fine_tune", self.fine_tune, FINE_TUNES)
         check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
         check_number("n_heads", self.n_heads, low=1, integer=True)
         check_number("min_ratings", self.min_ratings, low=1, integer=True)
@@ -199,6 +249,11 @@ class AnnotatorMapper(AnnotatorPredictor):
             raise ValueError("n_folds must be 0, for no expected score, or at least 2, got 1.")
         if self.min_expected_score is not None:
             check_number("min_expected_score", self.min_expected_score, low=-1, high=1)
+            if self.fine_tune is not None:
+                raise ValueError(
+                    f"min_expected_score judges the mapping, not what fine_tune={self.fine_tune!r} makes of it: one of "
+                    "them must be None."
+                )
             if not self.n_folds:
                 raise ValueError("min_expected_score needs an expected score: n_folds must be at least 2, got 0.")
 
@@ -230,7 +285,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
         for start in range(0, len(rows), BLOCK_ROWS):
             taken = _take_rows(X, rows[start : start + BLOCK_ROWS])
-            yield from (hidden for _, hidden in iter_source_hidden(self.estimator, taken))
+            yield from (hidden for _, hidden in self._iter_hidden(taken))
 
     def _prior(self, source: Any, X: Any, unrated: np.ndarray, hidden: np.ndarray) -> Prior:
         """Return what is known of the target corpus before anyone is enrolled."""
@@ -315,7 +370,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         """
         check_is_fitted(self)
         steps, source = split_source(self.estimator)
-        regressor = source.with_heads(self.annotators_, self.heads_)
+        regressor = (self.tuned_ or source).with_heads(self.annotators_, self.heads_)
         return regressor if steps is None else Pipeline([*steps.steps, ("annotatormappedregressor", regressor)])
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
@@ -333,11 +388,16 @@ class AnnotatorMapper(AnnotatorPredictor):
         rows : slice
             The samples of the block.
         hidden : array, shape (n_block, n_outputs, n_hidden)
-            Output of the source's towers.
+            Output of the towers, fine-tuned ones if they were.
         """
         check_is_fitted(self)
         self._check_X(X, reset=False)
-        yield from iter_source_hidden(self.estimator, X)
+        yield from self._iter_hidden(X)
+
+    def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over the hidden features of X, in blocks."""
+        steps, source = split_source(self.estimator)
+        yield from (self.tuned_ or source).iter_hidden(X if steps is None else steps.transform(X))
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
         served = np.isfinite(self.heads_).all(axis=(1, 2))  # all but those whom fallback="nan" leaves out
@@ -379,9 +439,3 @@ def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:
     )
     check_is_fitted(regressor, msg=message)
     return steps, regressor
-
-
-def iter_source_hidden(estimator: Any, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-    """Walk over a source's hidden features of X, in blocks."""
-    steps, regressor = split_source(estimator)
-    yield from regressor.iter_hidden(X if steps is None else steps.transform(X))

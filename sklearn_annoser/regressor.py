@@ -41,6 +41,7 @@ VARIANTS = (
     "aggregate",
 )
 DISTRIBUTIONS = ("histogram", "kde")
+TRAINED = ("tower", "all")
 BLOCK_BYTES = 2**24
 
 
@@ -304,6 +305,71 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 self.net_.train_epoch(_tensor(X), unit, n_new=n_new)
         finally:  # also if interrupted: the labels must be those of the net's heads
             self._take(self.net_, ratings.annotators)
+        self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
+        return self
+
+    def fine_tune(
+        self, X: Any, y: Ratings, *, train: str = "all", groups: Any = None, validation: Any = None
+    ) -> AnnotatorMappedRegressor:
+        """Train on with a few ratings of known annotators, for as many epochs as cross-validation finds best.
+
+        Meant for ``AnnotatorMapper(fine_tune=...)`` and :meth:`AnnotatorMapper.to_regressor`. Five copies, each trained
+        without a fifth of the samples, tell how many epochs are best for ratings that are held out; so many are then
+        trained on everything, possibly none. With 1,000 samples or more a fifth of them is a validation set. What is
+        best is judged by the correlation within annotators: mean and spread are left to the calibration. The learning
+        rate is `lr`, and stays.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        y : Ratings
+            Ratings by annotators of `annotators_`.
+        train : {"tower", "all"}, default="all"
+            Heads and towers, with the trunk as it is; or all weights.
+        groups : array-like, shape (n_samples,), default=None
+            Group (speaker) of each sample, which is held out as a whole.
+        validation : array of bool, shape (n_samples,), default=None
+            True where a sample is for validation, instead of holding out parts in turn.
+
+        Returns
+        -------
+        self
+            `tuning_scores_` has the correlation on held-out ratings, within annotators and averaged over outputs,
+            before the first epoch and after each.
+        """
+        from sklearn_annoser.network import ValidationSplit, held_out_parts, tune
+
+        check_is_fitted(self)
+        self._check_parameters()
+        check_option("train", train, TRAINED)
+        X, given = self._check_X_y(X, y, None, reset=False)
+        check_known("annotator", given.keep_annotators().annotators, self.annotators_, "the fitted annotators")
+        ratings = self._to_unit(self._after_known(given))
+        if groups is not None:
+            check_consistent_length(X, groups)
+        seed = self._rng().randint(2**31 - 1)
+        if validation is None:
+            parts = held_out_parts(ratings, groups=groups, random_state=seed)
+        else:
+            parts = [ValidationSplit(chosen=validation).rows(len(ratings))[1]]
+        if not parts:
+            what = "sample" if groups is None else "group"
+            warnings.warn(f"nothing is fine-tuned: all ratings are of one {what}, none can be held out.", stacklevel=2)
+            return self
+        self.net_.set_params(lr=self.lr)
+        with _seeded(seed, self.net_.device):
+            self.tuning_scores_ = tune(
+                self.net_,
+                _tensor(X),
+                ratings,
+                train=train,
+                held_out=parts,
+                max_epochs=self.max_epochs,
+                patience=self.patience,
+            )
+        self._take(self.net_, self.annotators_)
+        self._warn_if_blown_up(X)
         self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
 

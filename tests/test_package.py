@@ -29,7 +29,7 @@ ROWS = [
     {"evaluation", "annotators"},
     {"classifier"},
     {"regressor", "mapper"},
-    {"heads", "forecast"},
+    {"heads", "forecast", "tuning"},
     {"network", "mapping", "enrollment", "encoders", "datasets", "agreement"},
     {"blending"},
     {"metrics", "significance"},

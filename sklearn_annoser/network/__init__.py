@@ -5,6 +5,7 @@ from sklearn_annoser.network._loss import CCCLoss, CrossEntropy, mixture_diverge
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._net import EpochBar, MultiHeadNet, seeded
 from sklearn_annoser.network._optim import LazySGD, clip_gradients
+from sklearn_annoser.network._tune import held_out_parts, tune
 
 __all__ = [
     "BatchLoader",
@@ -18,6 +19,8 @@ __all__ = [
     "ValidationSplit",
     "as_tensor",
     "clip_gradients",
+    "held_out_parts",
     "mixture_divergence",
     "seeded",
+    "tune",
 ]
