@@ -63,13 +63,13 @@ def test_few_samples_make_few_parts_and_a_single_group_none():
 def test_what_is_not_trained_stays_as_it_is_and_learns_again_later(train, expected):
     net = trained_net()
     before = weights_of(net)
-    assert np.argmax(tune(net, X, OTHERS, train=train, held_out=PARTS)) > 0
+    assert np.argmax(tune(net, X, OTHERS, train=train, held_out=PARTS, max_epochs=20)) > 0
     assert changed(before, weights_of(net)) == expected
     assert all(weights.requires_grad for weights in net.module_.parameters())
 
 
 def test_it_learns_what_is_held_out():
-    scores = tune(trained_net(), X, OTHERS, train="all", held_out=PARTS)
+    scores = tune(trained_net(), X, OTHERS, train="all", held_out=PARTS, max_epochs=60)
     assert scores[0] < 0 < 0.3 < scores.max()
 
 
@@ -88,13 +88,13 @@ def test_the_first_score_is_the_correlation_within_annotators():
 @pytest.mark.parametrize("held_out", [PARTS, PARTS[:1]], ids=["in turn", "one part"])
 def test_the_weights_are_those_of_the_best_number_of_epochs(held_out):
     net, plain = trained_net(), trained_net()
-    scores = tune(net, X, OTHERS, train="all", held_out=held_out, patience=5)
+    scores = tune(net, X, OTHERS, train="all", held_out=held_out, max_epochs=40, patience=5)
     rows = np.arange(60) if len(held_out) > 1 else np.setdiff1d(np.arange(60), held_out[0])
     plain.initialize_optimizer()
     for _ in range(np.argmax(scores)):
         plain.train_epoch(X[rows], OTHERS[rows])
     np.testing.assert_allclose(net.predict_annotators(X), plain.predict_annotators(X), atol=1e-4)
-    assert len(scores) - 1 - np.argmax(scores) == 5
+    assert len(scores) == min(np.argmax(scores) + 6, 41)
 
 
 @pytest.mark.parametrize("held_out", [PARTS, PARTS[:1]], ids=["in turn", "one part"])
@@ -111,5 +111,5 @@ def test_ratings_that_tell_nothing_change_nothing(held_out):
 def test_extra_heads_are_trained_too(extra):
     net = trained_net(**extra)
     before = copy.deepcopy(net.module_.heads.detach())
-    assert np.argmax(tune(net, X, OTHERS, train="tower", held_out=PARTS)) > 0
+    assert np.argmax(tune(net, X, OTHERS, train="tower", held_out=PARTS, max_epochs=20)) > 0
     assert (net.module_.heads.detach() != before).any(dim=1).all()
