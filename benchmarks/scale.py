@@ -3,8 +3,8 @@
     python benchmarks/scale.py
 
 134,492 utterances x 1,536 float32 features (826 MB), 12,913 annotators, about 769,000 ratings of two outputs with a
-long-tailed count per annotator. One epoch of training with validation, the mapping of 500 new annotators with 30
-ratings each, `predict` over all utterances, and a walk over the predictions of all annotators for a tenth of them.
+long-tailed count per annotator. One epoch of training with validation, ways to enrol 500 new annotators with 30 ratings
+each, `predict` over all utterances, and a walk over the predictions of all annotators for a tenth of them.
 Peak memory is the process's own: features, everything that the package makes, and what the libraries take when they
 have done no more than fit a tiny corpus, which the table names.
 """
@@ -26,6 +26,13 @@ from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 
 N_SAMPLES, N_FEATURES, N_ANNOTATORS, PER_SAMPLE = 134_492, 1_536, 12_913, 769_000 / 134_492
 N_TARGETS, N_ENROLLED = 500, 30
+MAPPINGS: dict[str, dict[str, Any]] = {
+    "map 500 annotators": {},
+    "the same with confidence": {"n_bootstrap": 100},
+    "the same with a forecast": {"n_folds": 5},
+    "blend 500 annotators": {"strategy": "blend"},
+    "the same, heads fine-tuned": {"strategy": "blend", "fine_tune": "head"},
+}
 
 
 def peak_megabytes() -> float:
@@ -80,10 +87,9 @@ def main() -> None:
     ratings = timed("ratings", lambda: long_tailed_ratings(N_SAMPLES, N_ANNOTATORS, PER_SAMPLE, n_outputs=2, seed=0))
     timed("fit, one epoch", lambda: model.fit(X, ratings))
     new = enrollment(np.random.default_rng(1))
-    for name, n_bootstrap in (("map 500 annotators", 0), ("the same with confidence", 100)):
-        mapper = AnnotatorMapper(model, calibration="affine", n_bootstrap=n_bootstrap, random_state=0)
-        timed(name, partial(mapper.fit, X, new))
-        del mapper
+    bare: dict[str, Any] = {"calibration": "affine", "n_bootstrap": 0, "n_folds": 0, "random_state": 0}
+    for name, changes in MAPPINGS.items():
+        timed(name, partial(AnnotatorMapper(model, **(bare | changes)).fit, X, new))
     timed("predict all", lambda: model.predict(X))
 
     def walk() -> float:

@@ -487,12 +487,7 @@ def _score_mapper(
     source: Remembered, parameters: dict[str, Any], X: Any, enrolled: Ratings, test: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test ratings, and score each annotator."""
-    settings: dict[str, Any] = {
-        "n_bootstrap": 0,
-        "n_folds": 0,
-        "min_ratings": 1,
-        "on_unknown": "consensus",
-    } | parameters
+    settings = PREDICT_ONLY | parameters
     mapper = AnnotatorMapper(source, **settings, random_state=rng)
     mapper.fit(X, enrolled)
     scores = annotator_ccc(test, mapper.predict_ratings(X, test)).drop(columns="n_ratings")
@@ -537,12 +532,7 @@ def _score_fold(
     name: str, source: Remembered, parameters: dict[str, Any], fold: _Fold, enrolled: Ratings, rng: Any
 ) -> pd.DataFrame:
     """Enrol, predict the test split, and score annotators and consensus."""
-    settings: dict[str, Any] = {
-        "n_bootstrap": 0,
-        "n_folds": 0,
-        "min_ratings": 1,
-        "on_unknown": "consensus",
-    } | parameters
+    settings = PREDICT_ONLY | parameters
     tune = settings.pop("fine_tune", False)
     if name == "random":
         settings["strategy"] = "random"
