@@ -33,6 +33,8 @@ STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mapped by kappa": ("source", {"scoring": "kappa"}),
     "mapped by macro F1": ("source", {"scoring": "f1_macro"}),
     "top 15 by likelihood, calibrated": ("source", {"strategy": "top-n", "n_heads": 15, "calibration": "prior"}),
+    "blended": ("source", {"strategy": "blend"}),
+    "blended, calibrated": ("source", {"strategy": "blend", "calibration": "prior"}),
 }
 
 

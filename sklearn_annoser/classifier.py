@@ -20,7 +20,7 @@ from sklearn_annoser.regressor import AnnotatorMappedRegressor
 __all__ = ["AnnotatorMappedClassifier"]
 
 VARIANTS = ("individual", "aggregate")
-STRATEGIES = ("joint", "top-n", "all", "random")
+STRATEGIES = ("joint", "top-n", "blend", "all", "random")
 SCORINGS = ("log_likelihood", "kappa", "f1_macro")
 CALIBRATIONS = (None, "prior")
 PRIOR_LABELS = 10  # the number of labels that the predicted frequencies are worth
@@ -303,8 +303,9 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
             Features of the samples that the new annotator labelled.
         y : array-like, shape (n_samples,)
             Their labels.
-        strategy : {"joint", "top-n", "all", "random"}, default="joint"
-            The most similar annotator; the mean of the logits of the `n_heads` most similar; of all; a uniform draw.
+        strategy : {"joint", "top-n", "blend", "all", "random"}, default="joint"
+            The most similar annotator; the mean of the logits of the `n_heads` most similar; of all, each weighted by
+            the probability that it gives the labels; of all alike; a uniform draw.
         n_heads : int, default=5
             How many heads "top-n" averages.
         scoring : {"log_likelihood", "kappa", "f1_macro"}, default="log_likelihood"
@@ -317,7 +318,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         label, tuple of labels, or None
-            The source annotator; a tuple for "top-n"; None for "all".
+            The source annotator; a tuple for "top-n"; None for "blend" and "all".
 
         Raises
         ------
@@ -336,7 +337,11 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         logits = self.regressor_.predict_annotators(X)  # (n_samples, n_annotators, n_classes)
         scores = _score_labels(logits, codes, scoring)
         chosen = choose_heads(scores[None, :, None], strategy, n_heads, check_random_state(self.random_state))
-        head = (self.heads_ if chosen is None else self.heads_[chosen[0, 0]]).mean(axis=0, dtype=np.float64)
+        if strategy == "blend":
+            shares = softmax(len(codes) * _score_labels(logits, codes, "log_likelihood"))
+        else:
+            shares = np.full(len(scores), 1.0) if chosen is None else np.isin(np.arange(len(scores)), chosen) * 1.0
+        head = np.einsum("a,akh->kh", shares / shares.sum(), self.heads_, dtype=np.float64)
         self._selected_head = head
         if calibration == "prior":
             head[:, -1] += _bias_towards(softmax(self.predict_logits(X), axis=1), codes)

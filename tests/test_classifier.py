@@ -87,6 +87,10 @@ def test_the_strategies_serve_whom_they_say(model):
     top = model.select_annotator(NEW[:20], truth, strategy="top-n", n_heads=2)
     assert list(top) == model.selection_.index[:2].tolist()
     np.testing.assert_allclose(model.predict_logits(NEW), np.mean([logits[name] for name in top], axis=0), atol=1e-4)
+    assert model.select_annotator(NEW[:20], truth, strategy="blend") is None
+    likelihood = np.array([np.prod(model.predict_proba(NEW[:20], name)[np.arange(20), truth]) for name in logits])
+    expected = np.einsum("a,ank->nk", likelihood / likelihood.sum(), np.array(list(logits.values())))
+    np.testing.assert_allclose(model.predict_logits(NEW), expected, atol=1e-4)
     drawn = model.select_annotator(NEW[:20], truth, strategy="random")
     np.testing.assert_allclose(model.predict_logits(NEW), logits[drawn], atol=1e-4)
     assert model.clear_selection().selected_annotator_ is None
