@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import Ratings, centred
 
 __all__ = [
     "Prior",
@@ -135,11 +135,9 @@ def within_correlation(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
         -1 to 1, higher is better; 0 where no annotator's ratings or predictions differ.
     """
     found = np.zeros(ratings.n_outputs)
-    for output, (codes, values, n_annotators) in enumerate(_by_output(ratings)):
+    for output, (codes, values, _) in enumerate(_by_output(ratings)):
         given = np.isfinite(ratings.values[:, output])
-        pairs = np.stack([values, predicted[given, output].astype(np.float64)])
-        n = np.maximum(np.bincount(codes, minlength=n_annotators), 1)
-        pairs -= np.stack([(np.bincount(codes, part, n_annotators) / n)[codes] for part in pairs])
+        pairs = np.stack([centred(values, codes), centred(predicted[given, output].astype(np.float64), codes)])
         products = pairs @ pairs.T
         if products[0, 0] > 0 and products[1, 1] > 0:
             found[output] = products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
@@ -189,10 +187,10 @@ def _rating_variances(codes: np.ndarray, values: np.ndarray, n_annotators: int) 
     """Return the variance of an annotator's ratings, what it is worth, and the variance of their mean."""
     n = np.bincount(codes, minlength=n_annotators)
     mean = np.bincount(codes, values, n_annotators) / np.maximum(n, 1)
-    squares = np.bincount(codes, (values - mean[codes]) ** 2, n_annotators)
+    squares = np.bincount(codes, centred(values, codes) ** 2, n_annotators)
     pooled = squares.sum() / max((n - 1)[n > 1].sum(), 1)
     if not pooled > 0:  # one rating each, or equal ones: all there is to go by is how they differ between annotators
-        pooled = values.var() or 1.0
+        pooled = np.mean(centred(values, np.zeros_like(codes)) ** 2) or 1.0
     known = (n >= ENOUGH_RATINGS) & (squares > 0)
     n, mean, own = n[known], mean[known], squares[known] / (n[known] - 1)
     # What they differ by, less what they would differ by if they were all alike.

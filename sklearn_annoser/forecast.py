@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from sklearn_annoser.blending import Prior, calibrate_heads, count_by_output
-from sklearn_annoser.mapping import Mapping, map_annotators, predict_pairs
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.mapping import Mapping, heads_without, predict_pairs
+from sklearn_annoser.ratings import Ratings, centred
 
 __all__ = ["Forecast", "forecast_scores"]
 
@@ -99,7 +99,7 @@ def forecast_scores(
     ----------
     R. A. Fisher, "On the probable error of a coefficient of correlation deduced from a small sample", Metron 1, 1921
     """
-    z, precision = _out_of_fold(hidden, heads, ratings, prior, n_folds, rng, how)
+    z, precision = _out_of_fold(mapping, hidden, heads, ratings, prior, n_folds, rng, how)
     z, variance = _expected_z(z, precision, prior)
     draws = np.random.RandomState(0).normal(size=(6, N_DRAWS, 1, 1))
     n_unseen = np.inf if n_unseen is None else n_unseen
@@ -114,6 +114,7 @@ def forecast_scores(
 
 
 def _out_of_fold(
+    mapping: Mapping,
     hidden: np.ndarray,
     heads: np.ndarray,
     ratings: Ratings,
@@ -130,16 +131,15 @@ def _out_of_fold(
     products, freedom = np.zeros((3, *shape)), np.zeros(shape)
     for number in range(int(n_own.max(initial=0))):
         held = fold == number
-        others = ratings.keep_ratings(~held)
-        mapped = map_annotators(hidden, heads, others, prior=prior, rng=rng, with_scores=False, **how)
-        predicted = predict_pairs(hidden, mapped.heads, ratings.rows[held], ratings.codes[held])
+        others = heads_without(mapping, hidden, heads, ratings, held, prior=prior, rng=rng, **how)
+        predicted = predict_pairs(hidden, others, ratings.rows[held], ratings.codes[held])
         for output in range(ratings.n_outputs):
             true = ratings.values[held, output].astype(np.float64)
             given = np.isfinite(true)
             codes = ratings.codes[held][given]
-            centred = _centred(np.stack([true[given], predicted[given, output].astype(np.float64)]), codes)
+            pair = centred(true[given], codes), centred(predicted[given, output].astype(np.float64), codes)
             for which, (one, other) in enumerate(((0, 1), (0, 0), (1, 1))):
-                products[which, :, output] += np.bincount(codes, centred[one] * centred[other], shape[0])
+                products[which, :, output] += np.bincount(codes, pair[one] * pair[other], shape[0])
             freedom[:, output] += np.maximum(np.bincount(codes, minlength=shape[0]) - 1, 0)
     covariance, *squares = products
     scale = np.sqrt(squares[0] * squares[1])
@@ -156,12 +156,6 @@ def _random_folds(ratings: Ratings, n_folds: np.ndarray, rng: np.random.RandomSt
     place[order] = np.arange(ratings.n_ratings) - np.repeat(counts.cumsum() - counts, counts)
     own = n_folds[ratings.codes]
     return np.where(own > 0, place % np.maximum(own, 1), -1)
-
-
-def _centred(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return values, (n_kinds, n_ratings), less the mean of their annotator."""
-    n = np.maximum(np.bincount(codes), 1)
-    return values - np.stack([(np.bincount(codes, row) / n)[codes] for row in values])
 
 
 def _expected_z(z: np.ndarray, precision: np.ndarray, prior: Prior) -> tuple[np.ndarray, np.ndarray]:

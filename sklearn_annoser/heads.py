@@ -209,7 +209,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
     def _check_served(self, ratings: Ratings) -> None:
         """Raise if someone has been left without predictions."""
         silent = self.annotators_[~np.isfinite(self.heads_).all(axis=(1, 2))]
-        asked = silent[np.isin(silent, ratings.annotators)]
+        asked = silent[np.isin(silent, ratings.keep_annotators().annotators)]
         if len(asked):
             raise ValueError(
                 f"{len(asked)} annotators are not trusted, for example {asked[:3].tolist()}, and get no prediction. "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,12 +17,21 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_number, check_option
-from sklearn_annoser.blending import Prior
+from sklearn_annoser.blending import Prior, count_by_output
 from sklearn_annoser.forecast import Forecast, forecast_scores
 from sklearn_annoser.heads import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
-from sklearn_annoser.mapping import CALIBRATIONS, CHOOSING, STRATEGIES, Mapping, bootstrap_heads, map_annotators
+from sklearn_annoser.mapping import (
+    CALIBRATIONS,
+    CHOOSING,
+    STRATEGIES,
+    Mapping,
+    bootstrap_heads,
+    calibrated,
+    heads_without,
+    map_annotators,
+)
 from sklearn_annoser.ratings import Ratings
-from sklearn_annoser.tuning import FINE_TUNES, calibrated, fine_tuned_heads, fine_tuned_network
+from sklearn_annoser.tuning import FINE_TUNES, fine_tuned_heads, fine_tuned_network
 
 __all__ = ["AnnotatorMapper"]
 
@@ -51,11 +62,12 @@ class AnnotatorMapper(AnnotatorPredictor):
         the known annotators, make one expect.
     fine_tune : {None, "head", "tower", "all"}, default=None
         What the enrollment ratings train on from there, before the calibration: nothing; each one's head, in closed
-        form, towards what known annotators make one expect; heads and towers of a copy of the source network, by
-        gradient steps with all new annotators together; or all its weights. How long is cross-validated.
+        form, towards what known annotators make one expect (a blend is there already); heads and towers of a copy of
+        the source network, by gradient steps with all new annotators together; or all its weights. How long is
+        cross-validated.
     min_ratings : int, default=2
-        Annotators with fewer enrollment ratings are not mapped. With 1, a single rating picks the head of the smallest
-        absolute error.
+        Annotators with fewer enrollment ratings of every output are not mapped. With 1, a single rating picks the head
+        of the smallest absolute error.
     n_bootstrap : int, default=100
         Resamples behind the confidence; 0 for none.
     n_folds : int, default=5
@@ -75,14 +87,13 @@ class AnnotatorMapper(AnnotatorPredictor):
     ----------
     mapping_ : DataFrame, indexed by annotator
         `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for "blend", "all" and where
-        the mean of all heads has to serve),
-        the chosen head's CCC on the enrollment ratings for each output as `ccc_<output>`, the CCC to expect on others
-        as `expected_<output>` with the bounds of an 80 % interval, `low_<output>` and `high_<output>`, `confidence`
-        (0.5 is luck, 1 is clear), `n_ratings`, what the calibration did, `slope_<output>` and `offset_<output>`, and
-        with `min_expected_score` whether the mapping is `trusted`. Fine-tuning starts from here: only the calibration
-        comes after it.
+        the mean of all heads has to serve), the chosen head's CCC on the enrollment ratings for each output as
+        `ccc_<output>`, the CCC to expect on others as `expected_<output>` with the bounds of an 80 % interval,
+        `low_<output>` and `high_<output>`, `confidence` (0.5 is luck, 1 is clear), `n_ratings`, what the calibration
+        did, `slope_<output>` and `offset_<output>`, and with `min_expected_score` whether the mapping is `trusted`.
+        Fine-tuning starts from that mapping; the calibration alone is of what came of it.
     scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
-        The score of every source head for every new annotator.
+        The score of every source head for every new annotator: the CCC, or minus the absolute error of one rating.
     annotators_ : array, shape (n_annotators,)
         The new annotators.
     heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
@@ -165,6 +176,11 @@ class AnnotatorMapper(AnnotatorPredictor):
         """
         self._check_parameters()
         _, source = split_source(self.estimator)
+        if not hasattr(source, "prior_"):
+            raise TypeError(
+                f"estimator must know a source corpus, got {type(source).__name__}: give the AnnotatorMappedRegressor "
+                "behind it, or its to_regressor()."
+            )
         self.outputs_ = tuple(source.outputs_)
         ratings = self._check_X_y(X, y, annotators)
         source.check_scale(ratings)
@@ -176,25 +192,35 @@ class AnnotatorMapper(AnnotatorPredictor):
         hidden = np.concatenate(list(self._hidden_of_rows(X, np.flatnonzero(is_rated))))
         prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
         rng = self._rng()
-        how = {name: getattr(self, name) for name in ("strategy", "n_heads", "calibration", "min_ratings")}
-        start = how if self.fine_tune is None else how | {"calibration": None}
-        mapping = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **start)
-        if self.fine_tune is not None:
-            mapping = self._fine_tuned(mapping, X, is_rated, ratings, groups, hidden, prior, rng)
-        self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
-        self._report_unmapped(mapping)
-        confidences = self._confidences(hidden, source.heads_, ratings, rng)
-        self.mapping_ = self._table(mapping, ratings, source.annotators_, confidences)
+        how = {name: getattr(self, name) for name in ("strategy", "n_heads", "min_ratings")}
+        mapping = start = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **how)
+        if self.calibration is not None:
+            mapping = calibrated(start, hidden, ratings, prior, with_offset=self.strategy != "blend")
+        confidences, forecast = self._confidences(hidden, source.heads_, ratings, rng), None
         if self.n_folds:
             forecast = forecast_scores(
-                mapping, hidden, source.heads_, ratings, prior, n_folds=self.n_folds, rng=rng, **how
+                mapping,
+                hidden,
+                source.heads_,
+                ratings,
+                prior,
+                n_folds=self.n_folds,
+                rng=rng,
+                calibration=self.calibration,
+                **how,
             )
+        if self.fine_tune is not None:
+            mapping = self._fine_tuned(start, X, is_rated, ratings, groups, hidden, prior, rng)
+        self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
+        self._report_unmapped(mapping)
+        self.mapping_ = self._table(mapping, ratings, source.annotators_, confidences)
+        if forecast is not None:
             self._take_forecast(forecast, source.heads_)
         return self
 
     def _fine_tuned(
         self,
-        mapping: Mapping,
+        start: Mapping,
         X: Any,
         is_rated: np.ndarray,
         ratings: Ratings,
@@ -205,23 +231,38 @@ class AnnotatorMapper(AnnotatorPredictor):
     ) -> Mapping:
         """Train on from a mapping as `fine_tune` says, and calibrate what came of it."""
         steps, source = split_source(self.estimator)
+        shifted = self.strategy == "blend"
         if self.fine_tune == "head":
-            mapping = fine_tuned_heads(mapping, hidden, source.heads_, ratings, prior)
+            tuned = start if shifted else fine_tuned_heads(start, hidden, source.heads_, ratings, prior)
+            shifted = True
         else:
             rows = np.flatnonzero(is_rated)
             taken = _take_rows(X, rows)
-            mapping, self.tuned_ = fine_tuned_network(
-                mapping,
+            seed = rng.randint(2**31 - 1)
+            tuned, self.tuned_ = fine_tuned_network(
+                start,
                 source,
                 taken if steps is None else steps.transform(taken),
                 ratings,
                 train=str(self.fine_tune),
+                start_without=partial(self._start_without, start, hidden, ratings, prior, seed),
                 groups=None if groups is None else np.asarray(groups)[rows],
-                seed=rng.randint(2**31 - 1),
+                seed=seed,
             )
             hidden = np.concatenate(list(self._hidden_of_rows(X, rows)))
-            prior = self._prior(self.tuned_, X, np.flatnonzero(~is_rated), hidden)
-        return mapping if self.calibration is None else calibrated(mapping, hidden, ratings, prior)
+            prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
+        return tuned if self.calibration is None else calibrated(tuned, hidden, ratings, prior, with_offset=not shifted)
+
+    def _start_without(
+        self, start: Mapping, hidden: np.ndarray, ratings: Ratings, prior: Prior, seed: int, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the heads to start from for whoever is to be judged on some samples."""
+        if self.strategy in ("all", "random"):  # these look at no ratings
+            return start.heads
+        left_out = np.isin(ratings.rows, rows)
+        how = {"strategy": self.strategy, "n_heads": self.n_heads}
+        heads, rng = split_source(self.estimator)[1].heads_, np.random.RandomState(seed)
+        return heads_without(start, hidden, heads, ratings, left_out, prior=prior, rng=rng, **how)
 
     def _take_forecast(self, forecast: Forecast, source_heads: np.ndarray) -> None:
         """Add what to expect to the table, and serve nobody by a mapping that promises too little."""
@@ -336,11 +377,12 @@ class AnnotatorMapper(AnnotatorPredictor):
                 columns[f"source_{name}"] = self._sources(mapping, source_labels, output, index)
         else:
             columns["source"] = self._sources(mapping, source_labels, 0, index)
+        has_ccc = mapping.mapped & (count_by_output(ratings) > 1)
         for output, name in enumerate(self.outputs_):
             best: Any = np.nan
             if mapping.chosen is not None:
                 codes = mapping.chosen[:, output, 0]
-                best = np.where(mapping.mapped[:, output], mapping.scores[np.arange(len(codes)), codes, output], np.nan)
+                best = np.where(has_ccc[:, output], mapping.scores[np.arange(len(codes)), codes, output], np.nan)
             columns[f"ccc_{name}"] = best
         columns["confidence"] = confidences
         columns["n_ratings"] = np.bincount(ratings.codes, minlength=ratings.n_annotators)
@@ -365,13 +407,18 @@ class AnnotatorMapper(AnnotatorPredictor):
         Returns
         -------
         AnnotatorMappedRegressor, or a Pipeline that ends in one
-            A copy of the source, whose `annotators_` are those of this mapper. With ``warm_start=True`` its `fit` goes
-            on from here.
+            A copy of the source, whose `annotators_` are those whom this mapper serves. With ``warm_start=True`` its
+            `fit` goes on from here; the steps of a Pipeline stay as they are.
         """
         check_is_fitted(self)
         steps, source = split_source(self.estimator)
-        regressor = (self.tuned_ or source).with_heads(self.annotators_, self.heads_)
-        return regressor if steps is None else Pipeline([*steps.steps, ("annotatormappedregressor", regressor)])
+        served = np.isfinite(self.heads_).all(axis=(1, 2))
+        regressor = (self.tuned_ or source).with_heads(self.annotators_[served], self.heads_[served])
+        if steps is None:
+            return regressor
+        # Frozen: the trunk has learned features as these steps make them, and the source's own must not be changed.
+        frozen = [(name, step if step == "passthrough" else _frozen_copy(step)) for name, step in steps.steps]
+        return Pipeline([*frozen, ("annotatormappedregressor", regressor)])
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
@@ -412,6 +459,11 @@ class AnnotatorMapper(AnnotatorPredictor):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _frozen_copy(step: Any) -> FrozenEstimator:
+    """Return a copy of a fitted step that no fit changes."""
+    return FrozenEstimator(copy.deepcopy(step.estimator if isinstance(step, FrozenEstimator) else step))
 
 
 def _take_rows(X: Any, rows: np.ndarray) -> Any:

@@ -9,7 +9,8 @@ and new annotators ("targets") as `Ratings` of the samples of ``hidden``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,9 @@ __all__ = [
     "STRATEGIES",
     "Mapping",
     "bootstrap_heads",
+    "calibrated",
     "choose_heads",
+    "heads_without",
     "map_annotators",
     "predict_pairs",
     "score_heads",
@@ -98,7 +101,7 @@ def map_annotators(
     if with_scores or strategy in CHOOSING:
         scores = score_heads(hidden, heads, ratings)
     mapped = _mappable(ratings, strategy, min_ratings)
-    chosen = choose_heads(scores, strategy, n_heads, rng)
+    chosen = choose_heads(_comparable(scores, ratings, strategy), strategy, n_heads, rng)
     everyone = heads.mean(axis=0, dtype=np.float64)  # (n_outputs, n_hidden + 1)
     if strategy == "blend":
         combined = blend_heads(hidden, heads, ratings, _needed(prior))
@@ -108,12 +111,80 @@ def map_annotators(
         combined = heads[chosen, np.arange(heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
     combined[~mapped] = np.broadcast_to(everyone, combined.shape)[~mapped]
     slope, offset = np.ones(mapped.shape), np.zeros(mapped.shape)
-    if calibration == "affine":
-        with_offset = strategy != "blend"  # a blended head has one already
-        slope, offset = calibrate_heads(hidden, combined, ratings, _needed(prior), with_offset=with_offset)
-        combined *= slope[:, :, None]
-        combined[:, :, -1] += offset
-    return Mapping(chosen, combined.astype(heads.dtype), scores, mapped, slope, offset)
+    mapping = Mapping(chosen, combined.astype(heads.dtype), scores, mapped, slope, offset)
+    if calibration is None:
+        return mapping
+    with_offset = strategy != "blend"  # a blended head has moved already
+    return calibrated(mapping, hidden, ratings, _needed(prior), with_offset=with_offset)
+
+
+def calibrated(
+    mapping: Mapping, hidden: np.ndarray, ratings: Ratings, prior: Prior, *, with_offset: bool = True
+) -> Mapping:
+    """Give the predictions of a mapping the mean and the spread that the ratings are expected to have.
+
+    Parameters
+    ----------
+    mapping : Mapping
+        With heads that are not calibrated.
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    ratings : Ratings
+        Enrollment ratings of the samples.
+    prior : Prior
+        What is known of samples and annotators.
+    with_offset : bool, default=True
+        Whether to move the mean; not of heads that the ratings have moved already.
+
+    Returns
+    -------
+    Mapping
+    """
+    slope, offset = calibrate_heads(hidden, mapping.heads, ratings, prior, with_offset=with_offset)
+    heads = mapping.heads * slope[:, :, None]
+    heads[:, :, -1] += offset
+    return replace(mapping, heads=heads.astype(mapping.heads.dtype), slope=slope, offset=offset)
+
+
+def heads_without(
+    mapping: Mapping,
+    hidden: np.ndarray,
+    heads: np.ndarray,
+    ratings: Ratings,
+    left_out: np.ndarray,
+    *,
+    prior: Prior,
+    rng: np.random.RandomState,
+    **how: Any,
+) -> np.ndarray:
+    """Map again without some ratings, so that these can judge what comes of it.
+
+    Parameters
+    ----------
+    mapping : Mapping
+        The mapping with all ratings: who could not be mapped then is not mapped now.
+    hidden, heads, ratings, prior, rng
+        As for :func:`map_annotators`.
+    left_out : array of bool, shape (n_ratings,)
+        Which ratings to do without.
+    **how : dict
+        More arguments of :func:`map_annotators`.
+
+    Returns
+    -------
+    array, shape (n_targets, n_outputs, n_hidden + 1)
+    """
+    others = ratings.keep_ratings(~left_out)
+    how = how | {"min_ratings": 1, "with_scores": False}
+    again = map_annotators(hidden, heads, others, prior=prior, rng=rng, **how)
+    return np.where(mapping.mapped[:, :, None], again.heads, mapping.heads)
+
+
+def _comparable(scores: np.ndarray, ratings: Ratings, strategy: str) -> np.ndarray:
+    """Return scores that can be added over outputs: an error on one rating is no CCC, and counts for nothing."""
+    counts = count_by_output(ratings)
+    overruled = (counts == 1) & (counts > 1).any(axis=1, keepdims=True)
+    return scores if strategy == "separate" else np.where(overruled[:, None], np.float32(0), scores)
 
 
 def _needed(prior: Prior | None) -> Prior:

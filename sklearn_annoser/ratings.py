@@ -576,10 +576,13 @@ class Ratings:
         values = np.full(self.values.shape, np.nan, dtype=self.values.dtype)
         for output, column in enumerate(self.values.T.astype(np.float64)):
             given = np.isfinite(column)
+            if not given.any():
+                continue
             codes, own = self.codes[given], column[given]
             n = np.bincount(codes, minlength=self.n_annotators)
-            mean = (np.bincount(codes, own, self.n_annotators) + n_worth * own.mean()) / np.maximum(n + n_worth, 1)
-            own = own - mean[codes]
+            of_own, of_all = centred(own, codes), centred(own, np.zeros_like(codes))
+            share = n_worth / np.maximum(n + n_worth, 1)
+            own = of_own + (of_all - of_own) * share[codes]
             squares = np.bincount(codes, own**2, self.n_annotators)
             deviation = np.sqrt((squares + n_worth * np.mean(own**2)) / np.maximum(n + n_worth, 1))
             deviation[deviation == 0] = 1  # equal ratings stay equal
@@ -682,6 +685,28 @@ class Ratings:
             f"by {self.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
             f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
         )
+
+
+def centred(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return values less the mean of those with the same code; exactly 0 where these are all equal.
+
+    Parameters
+    ----------
+    values : array, shape (n_ratings,)
+        Values, without NaN.
+    codes : array of int, shape (n_ratings,)
+        Group of each value.
+
+    Returns
+    -------
+    array of float64, shape (n_ratings,)
+    """
+    n = np.maximum(np.bincount(codes), 1)
+    around = values - (np.bincount(codes, values) / n)[codes]
+    low, high = np.full(len(n), np.inf), np.full(len(n), -np.inf)
+    np.minimum.at(low, codes, values)
+    np.maximum.at(high, codes, values)
+    return np.where((high > low)[codes], around, 0.0)  # the mean of equal values may be a rounding error away
 
 
 def _check_not_empty(values: np.ndarray) -> None:

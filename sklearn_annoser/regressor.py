@@ -309,13 +309,13 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         return self
 
     def fine_tune(
-        self, X: Any, y: Ratings, *, train: str = "all", groups: Any = None, validation: Any = None
+        self, X: Any, y: Ratings, *, train: str = "all", groups: Any = None, start_without: Any = None
     ) -> AnnotatorMappedRegressor:
         """Train on with a few ratings of known annotators, for as many epochs as cross-validation finds best.
 
         Meant for ``AnnotatorMapper(fine_tune=...)`` and :meth:`AnnotatorMapper.to_regressor`. Five copies, each trained
         without a fifth of the samples, tell how many epochs are best for ratings that are held out; so many are then
-        trained on everything, possibly none. With 1,000 samples or more a fifth of them is a validation set. What is
+        trained on everything, possibly none. With 5,000 samples or more one fifth of them has to tell. What is
         best is judged by the correlation within annotators: mean and spread are left to the calibration. The learning
         rate is `lr`, and stays.
 
@@ -329,8 +329,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             Heads and towers, with the trunk as it is; or all weights.
         groups : array-like, shape (n_samples,), default=None
             Group (speaker) of each sample, which is held out as a whole.
-        validation : array of bool, shape (n_samples,), default=None
-            True where a sample is for validation, instead of holding out parts in turn.
+        start_without : callable, default=None
+            If `heads_` were made from these ratings: given positions of samples, returns heads of the same shape that
+            were made without their ratings, for the copy that is to be judged on them.
 
         Returns
         -------
@@ -338,7 +339,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             `tuning_scores_` has the correlation on held-out ratings, within annotators and averaged over outputs,
             before the first epoch and after each.
         """
-        from sklearn_annoser.network import ValidationSplit, held_out_parts, tune
+        from sklearn_annoser.network import held_out_parts, tune
 
         check_is_fitted(self)
         self._check_parameters()
@@ -349,26 +350,26 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         if groups is not None:
             check_consistent_length(X, groups)
         seed = self._rng().randint(2**31 - 1)
-        if validation is None:
-            parts = held_out_parts(ratings, groups=groups, random_state=seed)
-        else:
-            parts = [ValidationSplit(chosen=validation).rows(len(ratings))[1]]
+        parts = held_out_parts(ratings, groups=groups, random_state=seed)
         if not parts:
+            self.tuning_scores_ = np.empty(0)
             what = "sample" if groups is None else "group"
             warnings.warn(f"nothing is fine-tuned: all ratings are of one {what}, none can be held out.", stacklevel=2)
             return self
         self.net_.set_params(lr=self.lr)
         with _seeded(seed, self.net_.device):
-            self.tuning_scores_ = tune(
+            scores = tune(
                 self.net_,
                 _tensor(X),
                 ratings,
                 train=train,
                 held_out=parts,
+                start_without=None if start_without is None else lambda rows: self._unit_heads(start_without(rows)),
                 max_epochs=self.max_epochs,
                 patience=self.patience,
             )
         self._take(self.net_, self.annotators_)
+        self.tuning_scores_ = scores
         self._warn_if_blown_up(X)
         self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
@@ -432,7 +433,9 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 f"none of {n_given} annotators has min_ratings={min_ratings} ratings in the training split: there is "
                 "nothing to learn from. Lower min_ratings."
             )
-        return ratings.as_consensus() if self.variant == "aggregate" else ratings
+        # A copy that has been given heads of annotators trains those, whatever its source was.
+        knows_annotators = hasattr(self, "net_") and self.annotators_.tolist() != [CONSENSUS]
+        return ratings.as_consensus() if self.variant == "aggregate" and not knows_annotators else ratings
 
     def _after_known(self, ratings: Ratings) -> Ratings:
         """Return ratings whose annotators are the known ones, then the new ones."""
@@ -523,6 +526,8 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         if net.variance_heads:
             self.variance_heads_ = net.module_.stacked_variance_heads()[: len(annotators)].cpu().numpy().copy()
             self.variance_heads_[:, :, -1] += 2 * np.log(self._half)
+        if hasattr(self, "tuning_scores_"):
+            del self.tuning_scores_
         self.n_iter_ = len(net.history)
         kept = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
@@ -562,11 +567,15 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 f"heads must have shape {(len(annotators), *self.heads_.shape[1:])}, a head for each annotator, got "
                 f"{heads.shape}."
             )
+        other = copy.deepcopy(self)
+        other.net_.replace_heads(self._unit_heads(heads))
+        return other._take(other.net_, annotators)
+
+    def _unit_heads(self, heads: np.ndarray) -> np.ndarray:
+        """Return heads on the scale of the net."""
         unit = heads / self._half[:, None]
         unit[:, :, -1] -= self._centre / self._half
-        other = copy.deepcopy(self)
-        other.net_.replace_heads(unit.astype(np.float32))
-        return other._take(other.net_, annotators)
+        return unit.astype(np.float32)
 
     def _warn_if_blown_up(self, X: np.ndarray) -> None:
         """Warn if predictions are absurd: too large a step leaves weights which are finite, and learn nothing more."""
@@ -641,7 +650,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         prior = self.prior_.with_samples([hidden])
         how: dict[str, Any] = {"strategy": strategy, "n_heads": n_heads, "calibration": calibration, "min_ratings": 1}
         mapping = map_annotators(hidden, self.heads_, ratings, prior=prior, rng=rng, **how)
-        self._report_unmapped(mapping, ratings)
+        self._report_unmapped(mapping)
         if strategy not in CHOOSING:
             wins, confidence = np.zeros(len(self.heads_)), np.nan
         else:
@@ -744,14 +753,14 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self.check_scale(ratings)
         return X, ratings
 
-    def _report_unmapped(self, mapping: Mapping, ratings: Ratings) -> None:
+    def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise if equal ratings left no head to choose."""
         unmapped = [name for name, mapped in zip(self.outputs_, mapping.mapped[0], strict=True) if not mapped]
         if not unmapped or self.on_unknown == "consensus":
             return
         message = (
-            f"the {ratings.n_ratings} enrollment ratings of {unmapped} are all equal, so every head has a CCC of 0 and "
-            "none can be chosen."
+            f"the enrollment ratings of {unmapped} are missing or all equal, so every head has a CCC of 0 and none can "
+            "be chosen."
         )
         if self.on_unknown == "raise":
             raise ValueError(f"{message} Enrol with samples that the annotator rates differently.")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.blending import Prior, calibrate_heads, tune_heads
+from sklearn_annoser.blending import Prior, tune_heads
 from sklearn_annoser.mapping import Mapping
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["FINE_TUNES", "calibrated", "fine_tuned_heads", "fine_tuned_network"]
+__all__ = ["FINE_TUNES", "fine_tuned_heads", "fine_tuned_network"]
 
 FINE_TUNES = (None, "head", "tower", "all")
 
@@ -43,7 +44,15 @@ def fine_tuned_heads(
 
 
 def fine_tuned_network(
-    mapping: Mapping, source: Any, X: Any, ratings: Ratings, *, train: str, groups: Any = None, seed: int = 0
+    mapping: Mapping,
+    source: Any,
+    X: Any,
+    ratings: Ratings,
+    *,
+    train: str,
+    start_without: Callable[[np.ndarray], np.ndarray],
+    groups: Any = None,
+    seed: int = 0,
 ) -> tuple[Mapping, Any]:
     """Train a copy of the source network on, from the heads of a mapping, with the ratings of all new annotators.
 
@@ -59,6 +68,8 @@ def fine_tuned_network(
         Enrollment ratings of the samples.
     train : {"tower", "all"}
         Heads and towers, or all weights.
+    start_without : callable
+        Given positions of samples, returns the heads of a mapping that has not seen their ratings.
     groups : array-like, shape (n_samples,), default=None
         Group of each sample, which is held out as a whole.
     seed : int, default=0
@@ -72,29 +83,5 @@ def fine_tuned_network(
         The copy, which knows the new annotators.
     """
     tuned = source.with_heads(ratings.annotators, mapping.heads).set_params(random_state=seed)
-    tuned.fine_tune(X, ratings, train=train, groups=groups)
+    tuned.fine_tune(X, ratings, train=train, groups=groups, start_without=start_without)
     return replace(mapping, heads=tuned.heads_), tuned
-
-
-def calibrated(mapping: Mapping, hidden: np.ndarray, ratings: Ratings, prior: Prior) -> Mapping:
-    """Give the predictions of tuned heads the mean and spread that the ratings are expected to have.
-
-    Parameters
-    ----------
-    mapping : Mapping
-        With heads that are not calibrated.
-    hidden : array, shape (n_samples, n_outputs, n_hidden)
-        Hidden features of the enrollment samples.
-    ratings : Ratings
-        Enrollment ratings of the samples.
-    prior : Prior
-        What is known of samples and annotators.
-
-    Returns
-    -------
-    Mapping
-    """
-    slope, offset = calibrate_heads(hidden, mapping.heads, ratings, prior)
-    heads = mapping.heads * slope[:, :, None]
-    heads[:, :, -1] += offset
-    return replace(mapping, heads=heads.astype(mapping.heads.dtype), slope=slope, offset=offset)

@@ -145,6 +145,59 @@ def test_who_could_not_be_mapped_keeps_the_mean_of_all_heads(source):
     np.testing.assert_allclose(mapper.heads_[1], source.heads_.mean(axis=0), atol=1e-6)
 
 
+@pytest.mark.parametrize("strategy", ["joint", "top-n", "blend", "all"])
+def test_what_is_held_out_has_had_no_part_in_the_start(source, strategy):
+    chance = RATINGS.with_values(np.random.RandomState(0).uniform(-1, 1, size=RATINGS.values.shape))
+    mapper = mapper_of(source, strategy=strategy, fine_tune="tower").fit(X[:60], chance[:60])
+    assert abs(mapper.tuned_.tuning_scores_[0]) < 0.12
+
+
+@pytest.mark.parametrize("strategy", ["joint", "blend"])
+def test_without_an_epoch_nothing_changes(strategy):
+    source = trained().set_params(patience=1, lr=1e-9)  # too small a step to be better
+    mapper = mapper_of(source, strategy=strategy, fine_tune="all").fit(X, RATINGS)
+    heads = mapper_of(source, strategy=strategy).fit(X, RATINGS).heads_
+    np.testing.assert_allclose(mapper.heads_, heads, atol=1e-4)
+
+
+def test_a_blend_is_where_tuned_heads_go(source):
+    options = {"strategy": "blend", "calibration": "affine"}
+    tuned = mapper_of(source, fine_tune="head", **options).fit(X, RATINGS)
+    np.testing.assert_array_equal(tuned.heads_, mapper_of(source, **options).fit(X, RATINGS).heads_)
+
+
+@pytest.mark.parametrize("fine_tune", TUNED)
+def test_the_forecast_is_of_the_mapping_before(source, fine_tune):
+    found, expected = (
+        mapper_of(source, n_folds=3, fine_tune=how).fit(X, RATINGS).mapping_.filter(regex="expected|low|high")
+        for how in (fine_tune, None)
+    )
+    assert found.equals(expected)
+
+
+@pytest.mark.parametrize("fine_tune", [None, "all"])
+def test_training_on_leaves_the_steps_of_a_pipeline_and_the_source_alone(fine_tune):
+    pipeline = make_pipeline(StandardScaler(), quick(max_epochs=5)).fit(SOURCE.X, SOURCE.ratings)
+    before = pipeline.predict(TARGET.X)
+    mapper = mapper_of(pipeline, fine_tune=fine_tune).fit(X * 3 + 5, RATINGS)
+    predicted = mapper.predict_annotators(TARGET.X)
+    other = clone(mapper.to_regressor()).steps[0][1]
+    np.testing.assert_array_equal(other.mean_, pipeline[0].mean_)
+    regressor = mapper.to_regressor()
+    regressor[-1].set_params(warm_start=True)
+    regressor.fit(X * 3 + 5, RATINGS)
+    np.testing.assert_array_equal(pipeline.predict(TARGET.X), before)
+    np.testing.assert_array_equal(mapper.predict_annotators(TARGET.X), predicted)
+
+
+def test_training_on_from_an_aggregate_trains_those_who_were_mapped(aggregate):
+    regressor = mapper_of(aggregate, strategy="all", calibration=None).fit(X, RATINGS).to_regressor()
+    before = regressor.predict_annotators(X)
+    regressor.set_params(warm_start=True).fit(X, RATINGS)
+    assert regressor.annotators_.tolist() == RATINGS.annotators.tolist()
+    assert np.ptp(regressor.predict_annotators(X), axis=1).max() > 0.1 > np.ptp(before, axis=1).max()
+
+
 def test_unrated_samples_are_no_enrollment(source):
     gaps = RATINGS.keep_ratings(RATINGS.rows % 3 > 0)
     rated = np.flatnonzero(np.arange(len(X)) % 3 > 0)
@@ -168,14 +221,14 @@ def test_what_to_train_can_be_searched(source):
     assert search.fit(X, RATINGS).best_params_["fine_tune"] in (None, "head")
 
 
-def test_a_regressor_is_fine_tuned_with_a_validation_set_of_the_users(source):
+def test_a_regressor_is_fine_tuned_by_itself(source):
     regressor = mapper_of(source, calibration=None).fit(X, RATINGS).to_regressor()
-    validation = np.arange(len(X)) < 50
     before = regressor.heads_
-    tuned = regressor.fine_tune(X, RATINGS, train="tower", validation=validation)
-    assert tuned is regressor
+    assert regressor.fine_tune(X, RATINGS, train="tower") is regressor
     assert regressor.tuning_scores_.argmax() > 0
     assert np.abs(regressor.heads_ - before).max() > 1e-4
+    refit = regressor.set_params(warm_start=True, max_epochs=1).fit(X, RATINGS)
+    assert not hasattr(refit, "tuning_scores_")
 
 
 # ---------------------------------------------------------------------- doors

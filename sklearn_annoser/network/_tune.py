@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from sklearn_annoser.network._net import MultiHeadNet
 from sklearn_annoser.ratings import Ratings
 
 N_PARTS = 5
-ENOUGH_SAMPLES = 1000  # of which a fifth tells well enough when to stop
+ENOUGH_SAMPLES = 5000  # of which a fifth tells well enough when to stop
 BLOCK_ROWS = 256
 
 
 def held_out_parts(y: Ratings, *, groups: Any = None, random_state: int = 0) -> list[np.ndarray]:
-    """Split the rated samples into five parts to hold out in turn; of 1,000 samples or more only the first is.
+    """Split the rated samples into five parts to hold out in turn; of 5,000 samples or more only the first is.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ def tune(
     *,
     train: str,
     held_out: Sequence[np.ndarray],
+    start_without: Callable[[np.ndarray], np.ndarray] | None = None,
     max_epochs: int = 500,
     patience: int = 10,
 ) -> np.ndarray:
@@ -68,8 +69,7 @@ def tune(
     epoch every one predicts the part that it has not seen, and the correlation of all these predictions with the
     ratings, within annotators, tells when to stop. Few ratings in each part are enough, because the parts are judged
     together. The loss would be misled: it falls longest by learning each annotator's mean and spread, which a
-    calibration does better. Then the net is trained on everything for the best number of epochs, which may be none. A
-    single part is a validation set: the net gets the weights of its copy's best epoch.
+    calibration does better. Then the net is trained on everything for the best number of epochs, which may be none.
 
     Parameters
     ----------
@@ -81,6 +81,10 @@ def tune(
         Heads and towers, while the trunk stays as it is, without dropout; or all weights.
     held_out : sequence of arrays of int
         Positions of the samples of each part, for example from :func:`held_out_parts`.
+    start_without : callable, default=None
+        Given the positions of a part, returns the heads that its copy starts from, as
+        :meth:`MultiHeadNet.replace_heads` takes them. For heads that come of the ratings: else the copy would start
+        from what it is not to see.
     max_epochs : int, default=500
         Most epochs.
     patience : int, default=10
@@ -95,19 +99,17 @@ def tune(
     net.module_.freeze_trunk(train == "tower")
     net.initialize_optimizer()  # no momentum of another training
     copies = [copy.deepcopy(net) for _ in held_out]
+    if start_without is not None:
+        for each, rows in zip(copies, held_out, strict=True):
+            each.replace_heads(start_without(rows))
     trained = [dataset.take(np.setdiff1d(dataset.rows, rows)) for rows in held_out]
-    scores, best = [_score_unseen(copies, dataset, held_out)], copy.deepcopy(net.module_)
+    scores = [_score_unseen(copies, dataset, held_out)]
     while len(scores) <= max_epochs and len(scores) - int(np.argmax(scores)) <= patience:
         for each, part in zip(copies, trained, strict=True):
             each.train_epoch(part, y)
         scores.append(_score_unseen(copies, dataset, held_out))
-        if len(copies) == 1 and np.argmax(scores) == len(scores) - 1:
-            best = copy.deepcopy(copies[0].module_)
-    if len(copies) == 1:
-        net.module_.load_state_dict(best.state_dict())
-    else:
-        for _ in range(int(np.argmax(scores))):
-            net.train_epoch(dataset, y)
+    for _ in range(int(np.argmax(scores))):
+        net.train_epoch(dataset, y)
     net.module_.freeze_trunk(False)
     return np.array(scores)
 

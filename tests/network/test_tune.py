@@ -44,10 +44,10 @@ def test_parts_hold_every_rated_sample_once_and_no_group_is_in_two(groups):
 
 
 def test_of_many_samples_one_part_is_held_out():
-    many = Ratings.from_rows(np.arange(1000.0), "ann")
+    many = Ratings.from_rows(np.arange(5000.0), "ann")
     (part,) = held_out_parts(many)
-    assert len(part) == 200
-    assert len(held_out_parts(many[:999])) == 5
+    assert len(part) == 1000
+    assert len(held_out_parts(many[:4999])) == 5
 
 
 def test_few_samples_make_few_parts_and_a_single_group_none():
@@ -89,12 +89,24 @@ def test_the_first_score_is_the_correlation_within_annotators():
 def test_the_weights_are_those_of_the_best_number_of_epochs(held_out):
     net, plain = trained_net(), trained_net()
     scores = tune(net, X, OTHERS, train="all", held_out=held_out, max_epochs=40, patience=5)
-    rows = np.arange(60) if len(held_out) > 1 else np.setdiff1d(np.arange(60), held_out[0])
     plain.initialize_optimizer()
     for _ in range(np.argmax(scores)):
-        plain.train_epoch(X[rows], OTHERS[rows])
+        plain.train_epoch(X, OTHERS)
     np.testing.assert_allclose(net.predict_annotators(X), plain.predict_annotators(X), atol=1e-4)
     assert len(scores) == min(np.argmax(scores) + 6, 41)
+
+
+def test_each_copy_starts_from_the_heads_given_for_its_part():
+    net = trained_net()
+    asked = []
+
+    def nothing(rows):
+        asked.append(rows)
+        return np.zeros((2, 2, 9), dtype=np.float32)
+
+    scores = tune(net, X, RATINGS, train="all", held_out=PARTS, start_without=nothing, max_epochs=1)
+    assert scores[0] == 0 < tune(trained_net(), X, RATINGS, train="all", held_out=PARTS, max_epochs=1)[0]
+    assert [rows.tolist() for rows in asked] == [part.tolist() for part in PARTS]
 
 
 @pytest.mark.parametrize("held_out", [PARTS, PARTS[:1]], ids=["in turn", "one part"])
