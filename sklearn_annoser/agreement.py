@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from sklearn.utils import check_random_state
 
 from sklearn_annoser._optional import import_krippendorff
 from sklearn_annoser._validation import check_finite_values, check_labels, check_number, check_option
-from sklearn_annoser.metrics import annotator_ccc, ccc_from_moments
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.metrics import EPS, annotator_ccc, ccc_from_moments
+from sklearn_annoser.ratings import Ratings, centred
 
 __all__ = ["MEASURES", "agreement_table", "annotator_agreement", "annotator_drift", "pairwise_ccc"]
 
@@ -93,21 +93,22 @@ def agreement_table(
     check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
     rng = check_random_state(random_state)
     rated = ratings[np.diff(ratings.indptr) > 0]
-    found = {
-        (name, measure): _statistic(measure, rated, output, min_common, rng)
-        for output, name in enumerate(ratings.outputs)
-        for measure in measures
-    }
+    found = {}
+    for name, _, own in _by_output(rated):
+        there = np.diff(own.indptr) > 0
+        for measure in measures:
+            found[name, measure] = there, *_statistic(measure, own[there], min_common, rng)
     once = np.ones(rated.n_samples)
-    table = pd.DataFrame({"value": [statistic(once) for statistic, _ in found.values()]})
+    table = pd.DataFrame({"value": [statistic(once[there]) for there, statistic, _ in found.values()]})
     resampled = np.empty((n_bootstrap, len(found)))
     for draw in range(n_bootstrap):
         weights = np.bincount(rng.randint(rated.n_samples, size=rated.n_samples), minlength=rated.n_samples)
-        resampled[draw] = [statistic(weights.astype(np.float64)) for statistic, _ in found.values()]
+        weights = weights.astype(np.float64)
+        resampled[draw] = [statistic(weights[there]) for there, statistic, _ in found.values()]
     # Not percentiles: resamples have fewer different samples, and the CCC of few is smaller.
     error = NORMAL * resampled.std(axis=0, ddof=1) if n_bootstrap > 1 else np.nan
     table["low"], table["high"] = table["value"] - error, table["value"] + error
-    table["n"] = [n for _, n in found.values()]
+    table["n"] = [n for _, _, n in found.values()]
     return table.set_index(pd.MultiIndex.from_tuples(list(found), names=["output", "measure"]))
 
 
@@ -124,7 +125,8 @@ def pairwise_ccc(ratings: Ratings, *, min_common: int = 10) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each pair: `annotator`, `other`, `n_common`, and a column of CCC for each output.
+        A row for each pair: `annotator`, `other`, `n_common`, and a column of CCC for each output; NaN where the two
+        have fewer than `min_common` samples with that output.
 
     Examples
     --------
@@ -143,9 +145,16 @@ def pairwise_ccc(ratings: Ratings, *, min_common: int = 10) -> pd.DataFrame:
         "other": ratings.annotators[labels % ratings.n_annotators],
         "n_common": np.bincount(pair, minlength=len(labels)),
     }
-    once = np.ones(len(pair))
-    scores = [_grouped_ccc(pair, len(labels), values[one], values[other], once) for values in _columns(ratings)]
-    return pd.DataFrame(columns | dict(zip(ratings.outputs, scores, strict=True)))
+    taken = [name for name in ratings.outputs if name in columns]
+    if taken:
+        raise ValueError(f"outputs must not be called {taken}: these are columns of the table.")
+    for name, values in zip(ratings.outputs, ratings.values.T.astype(np.float64), strict=True):
+        given = np.isfinite(values[one]) & np.isfinite(values[other])
+        own, once = pair[given], np.ones(int(given.sum()))
+        scores = _grouped_ccc(own, len(labels), values[one[given]], values[other[given]], once)
+        enough = np.bincount(own, minlength=len(labels)) >= min_common
+        columns[name] = np.where(enough, scores, np.nan)
+    return pd.DataFrame(columns)
 
 
 def annotator_agreement(ratings: Ratings) -> pd.DataFrame:
@@ -173,10 +182,15 @@ def annotator_agreement(ratings: Ratings) -> pd.DataFrame:
     cy     -1.0          3
     """
     _check_ratings(ratings)
-    shared = ratings.keep_ratings(_is_shared(ratings))
-    if not shared.n_ratings:
+    columns, counted = {}, np.zeros(ratings.n_ratings, dtype=bool)
+    for name, given, own in _by_output(ratings):
+        shared = own.keep_ratings(_is_shared(own))
+        columns[name] = annotator_ccc(shared, shared.with_values(_others(shared)))[name]
+        counted[np.flatnonzero(given)[_is_shared(own)]] = True
+    if not counted.any():
         raise ValueError("no sample has two ratings: there is nobody to agree with.")
-    return annotator_ccc(shared, shared.with_values(_others(shared)))
+    n_ratings = np.bincount(ratings.codes[counted], minlength=ratings.n_annotators)
+    return pd.DataFrame(columns).assign(n_ratings=n_ratings)
 
 
 def annotator_drift(
@@ -236,21 +250,19 @@ def annotator_drift(
     check_number("alpha", alpha, low=0, high=1, open_low=True)
     keys = _check_order(order, ratings)
     groups = np.arange(ratings.n_samples) if groups is None else _check_groups(groups, ratings)
-    shared = _is_shared(ratings)
-    kept = ratings.keep_ratings(shared)
-    deviations = kept.values - _others(kept)
-    codes, keys, groups = kept.codes, keys[shared], groups[kept.rows]
     labels, rows = ratings.annotators.tolist(), []
-    for code, mine in _by_code(codes, np.lexsort((keys, codes))):
-        if len(np.unique(groups[mine])) >= min_ratings:
-            position = stats.rankdata(keys[mine])  # what has one time has one place
-            fitted = _slopes(_unit(position), deviations[mine], groups[mine], alpha)
-            rows += [
-                {"annotator": labels[code], "output": output, "n_ratings": len(mine)} | line
-                for output, line in zip(ratings.outputs, fitted, strict=True)
-            ]
+    for name, given, own in _by_output(ratings):
+        shared = own.keep_ratings(_is_shared(own))
+        own_keys, own_groups = keys[given][_is_shared(own)], groups[shared.rows]
+        deviations = shared.values[:, 0] - _others(shared)[:, 0]
+        for code, mine in _by_code(shared.codes, np.lexsort((own_keys, shared.codes))):
+            if len(np.unique(own_groups[mine])) >= min_ratings:
+                position = _unit(stats.rankdata(own_keys[mine]))  # what has one time has one place
+                line = _slope_line(position, deviations[mine], own_groups[mine], alpha)
+                rows.append((code, {"annotator": labels[code], "output": name, "n_ratings": len(mine)} | line))
     columns = ["annotator", "output", "n_ratings", "slope", "low", "high", "p"]
-    table = pd.DataFrame(rows, columns=columns)
+    by_annotator = sorted(rows, key=lambda row: row[0])
+    table = pd.DataFrame([line for _, line in by_annotator], columns=columns)
     corrected = stats.false_discovery_control(table["p"]) if len(table) else np.empty(0)
     return table.assign(p_corrected=corrected, drifts=corrected < alpha)
 
@@ -258,15 +270,20 @@ def annotator_drift(
 # ---------------------------------------------------------------------- what the table measures
 
 
-def _statistic(
-    measure: str, ratings: Ratings, output: int, min_common: int, rng: np.random.RandomState
-) -> tuple[Statistic, int]:
-    """Return a measure as a function of how often each sample counts, and how many things it is a mean of."""
-    values = ratings.values[:, output].astype(np.float64)
+def _by_output(ratings: Ratings) -> Iterator[tuple[str, np.ndarray, Ratings]]:
+    """Walk over the outputs: the name, which ratings have it, and these as Ratings of that output alone."""
+    for name, values in zip(ratings.outputs, ratings.values.T, strict=True):
+        given = np.isfinite(values)
+        yield name, given, ratings.keep_ratings(given).with_outputs(values[given][:, None], [name])
+
+
+def _statistic(measure: str, ratings: Ratings, min_common: int, rng: np.random.RandomState) -> tuple[Statistic, int]:
+    """Return a measure of one output by how often each sample counts, and how many things it is a mean of."""
+    values = ratings.values[:, 0].astype(np.float64)
     if measure == "pairwise_ccc":
         return _pairwise_statistic(ratings, values, min_common)
     if measure == "others_ccc":
-        return _others_statistic(ratings, output, min_common)
+        return _others_statistic(ratings, min_common)
     if measure.startswith("icc"):
         return _icc_statistic(ratings, values, average=measure == "icc_average"), ratings.n_samples
     return _alpha_statistic(ratings, values, measure.removeprefix("alpha_"), rng)
@@ -282,10 +299,10 @@ def _pairwise_statistic(ratings: Ratings, values: np.ndarray, min_common: int) -
     return statistic, len(labels)
 
 
-def _others_statistic(ratings: Ratings, output: int, min_common: int) -> tuple[Statistic, int]:
+def _others_statistic(ratings: Ratings, min_common: int) -> tuple[Statistic, int]:
     shared = ratings.keep_ratings(_is_shared(ratings))
     enough = np.bincount(shared.codes, minlength=ratings.n_annotators) >= min_common
-    values, others, rows = shared.values[:, output].astype(np.float64), _others(shared)[:, output], shared.rows
+    values, others, rows = shared.values[:, 0].astype(np.float64), _others(shared)[:, 0], shared.rows
 
     def statistic(weights: np.ndarray) -> float:
         scores = _grouped_ccc(shared.codes, ratings.n_annotators, values, others, weights[rows])
@@ -296,8 +313,9 @@ def _others_statistic(ratings: Ratings, output: int, min_common: int) -> tuple[S
 
 def _icc_statistic(ratings: Ratings, values: np.ndarray, *, average: bool) -> Statistic:
     counts = np.diff(ratings.indptr)
-    means = np.bincount(ratings.rows, values) / counts
-    within = np.bincount(ratings.rows, (values - means[ratings.rows]) ** 2)  # sums of squares, one a sample
+    around = centred(values, ratings.rows)
+    means = np.bincount(ratings.rows, values - around) / counts
+    within = np.bincount(ratings.rows, around**2)  # sums of squares, one a sample
 
     def statistic(weights: np.ndarray) -> float:
         n_samples, n_ratings = weights.sum(), weights @ counts
@@ -308,7 +326,8 @@ def _icc_statistic(ratings: Ratings, values: np.ndarray, *, average: bool) -> St
         inside = weights @ within / (n_ratings - n_samples)
         n_raters = 1 if average else (n_ratings - weights @ counts**2 / n_ratings) / (n_samples - 1)
         total = between + (n_raters - 1) * inside
-        return float((between - inside) / total) if total > 0 else np.nan
+        rounding = n_ratings * (4 * EPS * grand) ** 2  # of equal ratings
+        return float((between - inside) / total) if total > rounding else np.nan
 
     return statistic
 
@@ -377,13 +396,9 @@ def _is_shared(ratings: Ratings) -> np.ndarray:
 def _others(ratings: Ratings) -> np.ndarray:
     """Return the mean of the other ratings of the sample for each rating, (n_ratings, n_outputs)."""
     rows, counts = ratings.rows, np.diff(ratings.indptr)
-    sums = np.stack([np.bincount(rows, values, ratings.n_samples) for values in _columns(ratings)], axis=1)
+    columns = ratings.values.T.astype(np.float64)
+    sums = np.stack([np.bincount(rows, values, ratings.n_samples) for values in columns], axis=1)
     return (sums[rows] - ratings.values) / (counts[rows] - 1)[:, None]
-
-
-def _columns(ratings: Ratings) -> list[np.ndarray]:
-    """Return the values of each output in float64."""
-    return list(ratings.values.T.astype(np.float64))
 
 
 def _grouped_ccc(
@@ -415,7 +430,7 @@ def _mean(scores: np.ndarray) -> float:
 def _by_code(codes: np.ndarray, order: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Return each code that occurs with the positions that have it, in the given order."""
     found, starts = np.unique(codes[order], return_index=True)
-    return list(zip(found.tolist(), np.split(order, starts[1:]), strict=True))
+    return list(zip(found.tolist(), np.split(order, starts[1:]) if len(found) else [], strict=True))
 
 
 def _unit(position: np.ndarray) -> np.ndarray:
@@ -424,8 +439,8 @@ def _unit(position: np.ndarray) -> np.ndarray:
     return (position - position.min()) / (span if span else 1)
 
 
-def _slopes(position: np.ndarray, values: np.ndarray, groups: np.ndarray, alpha: float) -> list[dict[str, float]]:
-    """Return the least-squares slope of each column of values, its confidence interval and its p value."""
+def _slope_line(position: np.ndarray, values: np.ndarray, groups: np.ndarray, alpha: float) -> dict[str, float]:
+    """Return the least-squares slope of values, its confidence interval and its p value."""
     _, group = np.unique(groups, return_inverse=True)
     x = position - position.mean()
     n_groups = int(group.max()) + 1
@@ -433,22 +448,17 @@ def _slopes(position: np.ndarray, values: np.ndarray, groups: np.ndarray, alpha:
     # The error is a sum of squares with these weights: Satterthwaite's degrees of freedom, fewer than groups.
     df = max(squares.sum() ** 2 / (squares @ squares) - 1, 1.0) if squares.any() else 1.0
     limit = stats.t.ppf(1 - alpha / 2, df)
-    lines = []
-    for column in values.T:
-        y = column - column.mean()
-        sums = np.stack([np.bincount(group, weights) for weights in (np.ones(len(x)), x, y, x * x, x * y)])
-        slope = _slope(sums.sum(axis=1))
-        without = _slope(sums.sum(axis=1, keepdims=True) - sums)  # the jackknife: each group left out once
-        error = np.sqrt((n_groups - 1) / n_groups * ((without - slope) ** 2).sum())
-        lines.append(
-            {
-                "slope": float(slope),
-                "low": slope - limit * error,
-                "high": slope + limit * error,
-                "p": _p_value(float(slope), float(error), df),
-            }
-        )
-    return lines
+    y = values - values.mean()
+    sums = np.stack([np.bincount(group, weights) for weights in (np.ones(len(x)), x, y, x * x, x * y)])
+    slope = _slope(sums.sum(axis=1))
+    without = _slope(sums.sum(axis=1, keepdims=True) - sums)  # the jackknife: each group left out once
+    error = np.sqrt((n_groups - 1) / n_groups * ((without - slope) ** 2).sum())
+    return {
+        "slope": float(slope),
+        "low": slope - limit * error,
+        "high": slope + limit * error,
+        "p": _p_value(float(slope), float(error), df),
+    }
 
 
 def _slope(sums: np.ndarray) -> np.ndarray:
@@ -474,6 +484,8 @@ def _check_order(order: Any, ratings: Ratings) -> np.ndarray:
         return ratings.rows
     keys = np.asarray(order)
     if keys.dtype.kind in "mM":  # times
+        if np.isnat(keys).any():
+            raise ValueError(f"order must be times, but {int(np.isnat(keys).sum())} of {len(keys)} are missing (NaT).")
         keys = keys.astype(np.int64)
     keys = check_finite_values("order", keys, max_ndim=1)
     if len(keys) not in (ratings.n_ratings, ratings.n_samples):

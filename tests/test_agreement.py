@@ -316,3 +316,74 @@ def test_without_krippendorff_the_message_says_how_to_get_it(monkeypatch):
     with pytest.raises(ImportError, match=r"pip install 'sklearn-annoser\[agreement\]'"):
         agreement_table(dense())
     assert len(agreement_table(dense(), measures=CCC_ICC, n_bootstrap=0)) == 4
+
+
+# ---------------------------------------------------------------------- outputs that were not rated
+
+
+def with_gaps(n_samples=60):
+    rng = np.random.RandomState(3)
+    values = rng.normal(size=(n_samples, 1, 1)) + rng.normal(size=(n_samples, 5, 2))
+    values[rng.uniform(size=values.shape) < 0.3] = np.nan
+    return Ratings.from_dense(values, outputs=["activation", "valence"])
+
+
+def alone(ratings, name):
+    output = ratings.outputs.index(name)
+    given = np.isfinite(ratings.values[:, output])
+    return ratings.keep_ratings(given).with_outputs(ratings.values[given][:, [output]], [name])
+
+
+@pytest.mark.parametrize("name", ["activation", "valence"])
+def test_each_output_is_measured_on_what_was_rated_of_it(name):
+    ratings = with_gaps()
+    own = alone(ratings, name)
+    own = own[np.diff(own.indptr) > 0]
+    options = {"n_bootstrap": 0, "random_state": 0, "min_common": 5}
+    table = agreement_table(ratings, **options).loc[[name]]
+    pd.testing.assert_frame_equal(table, agreement_table(own, **options))
+    assert table["value"].notna().all()
+    found, expected = annotator_agreement(ratings)[name], annotator_agreement(own)[name]
+    pd.testing.assert_series_equal(found, expected)
+    found, expected = (annotator_drift(some, min_ratings=10) for some in (ratings, own))
+    found = found[found["output"] == name].reset_index(drop=True)
+    columns = ["annotator", "n_ratings", "slope", "low", "high", "p"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns])
+    assert found["p"].lt(1).all()
+    pairs = pairwise_ccc(ratings, min_common=5).set_index(["annotator", "other"])[name]
+    expected = pairwise_ccc(own, min_common=5).set_index(["annotator", "other"])[name]
+    np.testing.assert_allclose(pairs.dropna(), expected.loc[pairs.dropna().index])
+    assert len(pairs.dropna()) == len(expected)
+
+
+def test_an_output_that_nobody_rated_is_nan():
+    values = np.random.RandomState(0).normal(size=(40, 4, 2))
+    values[:, :, 1] = np.nan
+    values[0, 0, 1] = 1.0
+    ratings = Ratings.from_dense(values, outputs=["activation", "valence"])[1:]
+    table = agreement_table(ratings, measures=MEASURES[:4], n_bootstrap=3)
+    assert table.loc["valence", ["value", "low"]].isna().all(axis=None)
+    assert table.loc["activation", "value"].notna().all()
+    assert annotator_agreement(ratings)["valence"].isna().all()
+    assert pairwise_ccc(ratings)["valence"].isna().all()
+    assert set(annotator_drift(ratings)["output"]) == {"activation"}
+
+
+@pytest.mark.parametrize("value", [0.1, 1.0])
+def test_equal_ratings_agree_about_nothing(value):
+    table = agreement_table(Ratings.from_dense(np.full((20, 3), value)), n_bootstrap=0)
+    assert table.loc[[("rating", "icc_single"), ("rating", "icc_average")], "value"].isna().all()
+
+
+def test_nobody_drifts_alone():
+    assert annotator_drift(Ratings.from_rows(np.arange(40.0), "ann")).empty
+
+
+def test_missing_times_and_names_of_columns_are_refused():
+    ratings = with_gaps()
+    times = np.full(len(ratings), np.datetime64("2024-01-01"))
+    times[3] = np.datetime64("NaT")
+    with pytest.raises(ValueError, match=r"1 of 60 are missing \(NaT\)"):
+        annotator_drift(ratings, times)
+    with pytest.raises(ValueError, match=r"must not be called \['other'\]"):
+        pairwise_ccc(Ratings.from_dense(np.ones((3, 2, 1)), outputs=["other"]), min_common=2)
