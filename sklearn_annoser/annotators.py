@@ -230,7 +230,8 @@ def cluster_annotators(
     coordinates = _leading(points)
     inside = ~_outliers(coordinates, 0.05)["outlier"].to_numpy()
     number = _decide_n_clusters(coordinates[inside], rng) if n_clusters is None else n_clusters
-    check_number("n_clusters", number, low=1, high=int(inside.sum()), integer=True)
+    n_different = len(np.unique(coordinates[inside], axis=0))
+    check_number("n_clusters", number, low=1, high=n_different, integer=True)
     clusters, silhouette = np.full(len(points), -1), np.full(len(points), np.nan)
     clusters[inside] = _by_size(_k_means(coordinates[inside], number, rng))
     if n_clusters is None and number > 1:
@@ -249,6 +250,12 @@ def cluster_annotators(
 def _predictor_and_outputs(model: Any, output: str | None) -> tuple[Any, np.ndarray]:
     """Return the estimator with the heads, and the positions of the chosen outputs."""
     _, predictor = split_source(model)
+    n_without = int((~np.isfinite(predictor.heads_).all(axis=(1, 2))).sum())
+    if n_without:
+        raise ValueError(
+            f"{n_without} annotators of the mapper are not trusted and have no head (fallback='nan'): its "
+            "to_regressor() leaves them out."
+        )
     if output is None:
         return predictor, np.arange(len(predictor.outputs_))
     return predictor, check_known("output", [output], np.array(predictor.outputs_), "the outputs of the ratings")

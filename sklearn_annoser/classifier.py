@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklearn_annoser._validation import check_known, check_labels, check_number, check_option
-from sklearn_annoser.mapping import choose_heads
+from sklearn_annoser.mapping import choose_heads, predict_pairs
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 from sklearn_annoser.regressor import AnnotatorMappedRegressor
 
@@ -197,11 +197,8 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(y, Ratings):
             if annotators is not None:
                 raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
-            if y.n_outputs != 1:
-                raise ValueError(f"y must have one output, the class, got {y.n_outputs}: {list(y.outputs)}.")
             X = validate_data(self, X, dtype=np.float32, order="C")
-            if len(X) != len(y):
-                raise ValueError(f"X has {len(X)} samples, but y has ratings of {len(y)}.")
+            _check_labels_of(y, len(X))
             return X, y.values[:, 0], y.with_values(y.values)
         X, y = validate_data(self, X, y, dtype=np.float32, order="C")
         check_classification_targets(y)
@@ -276,12 +273,49 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        head = self._default_head()
         if annotator is not None:
             head = self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
-        else:
-            head = self.heads_.mean(axis=0) if self._selected_head is None else self._selected_head
         blocks = [np.einsum("nkh,kh->nk", hidden, head[:, :-1]) for _, hidden in self.regressor_.iter_hidden(X)]
         return np.concatenate(blocks).astype(np.float64) + head[:, -1]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        y : Ratings of one output, or array-like of shape (n_samples,)
+            Labels by annotators: the mean over annotators of each one's accuracy; who is not known is predicted as
+            `predict` does without an annotator. An array: the accuracy of ``predict(X)``.
+        sample_weight : array-like, shape (n_samples,), default=None
+            Weight of each sample; for arrays only.
+
+        Returns
+        -------
+        float
+        """
+        if not isinstance(y, Ratings):
+            return float(super().score(X, y, sample_weight))
+        if sample_weight is not None:
+            raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        _check_labels_of(y, len(X))
+        known = pd.Index(self.annotators_).get_indexer(pd.Index(y.annotators))[y.codes]
+        heads = np.concatenate([self.heads_, self._default_head()[None]]).astype(self.heads_.dtype)
+        logits = np.empty((y.n_ratings, len(self.classes_)))
+        for rows, hidden in self.regressor_.iter_hidden(X):
+            part = slice(y.indptr[rows.start], y.indptr[rows.stop])
+            logits[part] = predict_pairs(hidden, heads, y.rows[part] - rows.start, known[part])  # -1 is the last head
+        right = self.classes_[logits.argmax(axis=1)] == y.values[:, 0]
+        n = np.bincount(y.codes, minlength=y.n_annotators)
+        return float(np.mean(np.bincount(y.codes, right, y.n_annotators)[n > 0] / n[n > 0]))
+
+    def _default_head(self) -> np.ndarray:
+        """Return the head of the selected annotator, or the mean of all."""
+        return self.heads_.mean(axis=0) if self._selected_head is None else self._selected_head
 
     # ------------------------------------------------------------------ serving a new annotator
 
@@ -301,7 +335,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like, shape (n_samples, n_features)
             Features of the samples that the new annotator labelled.
-        y : array-like, shape (n_samples,)
+        y : array-like, shape (n_samples,), or Ratings by one annotator
             Their labels.
         strategy : {"joint", "top-n", "blend", "all", "random"}, default="joint"
             The most similar annotator; the mean of the logits of the `n_heads` most similar; of all, each weighted by
@@ -331,6 +365,12 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         check_option("calibration", calibration, CALIBRATIONS)
         check_number("n_heads", n_heads, low=1, integer=True)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        if isinstance(y, Ratings):
+            _check_labels_of(y, len(X))
+            n_annotators = y.keep_annotators().n_annotators
+            if n_annotators != 1:
+                raise ValueError(f"y must be the labels of one new annotator, got {n_annotators}.")
+            y, X = y.values[:, 0], X[y.rows]
         codes = check_known("label", column_or_1d(check_labels("y", y)), self.classes_, "the fitted classes")
         if len(codes) != len(X):
             raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels.")
@@ -381,6 +421,14 @@ class _LogitRegressor(AnnotatorMappedRegressor):
         from sklearn_annoser.network import CrossEntropy
 
         return super()._make_net(criterion=CrossEntropy, **changes)
+
+
+def _check_labels_of(y: Ratings, n_samples: int) -> None:
+    """Raise unless Ratings have one output, the class, and are of these samples."""
+    if y.n_outputs != 1:
+        raise ValueError(f"y must have one output, the class, got {y.n_outputs}: {list(y.outputs)}.")
+    if len(y) != n_samples:
+        raise ValueError(f"X has {n_samples} samples, but y has ratings of {len(y)}.")
 
 
 def _score_labels(logits: np.ndarray, codes: np.ndarray, scoring: str) -> np.ndarray:

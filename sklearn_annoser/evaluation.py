@@ -116,7 +116,7 @@ def compare_strategies(
     >>> sorted(results["strategy"].unique())
     ['all heads', 'blended', 'mapped', 'mapped, calibrated', 'oracle', 'random']
     """
-    sizes = [check_number("enrollment", int(size), low=1, integer=True) for size in np.atleast_1d(enrollment)]
+    sizes = [check_number("enrollment", size, low=1, integer=True) for size in np.atleast_1d(enrollment).tolist()]
     n_reserved = max(sizes) if n_reserved is None else n_reserved
     check_number("n_reserved", n_reserved, low=max(sizes), integer=True)
     estimators = {"source": source} | ({} if aggregate is None else {"aggregate": aggregate})

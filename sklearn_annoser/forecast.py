@@ -84,7 +84,7 @@ def forecast_scores(
         Most folds; there are fewer if they would have fewer than five ratings, and none with fewer than five.
     level : float, default=0.8
         Probability that the interval holds the CCC.
-    n_unseen : int or array of int, shape (n_targets,), default=None
+    n_unseen : int or array of int, shape (n_targets, n_outputs), default=None
         Number of unseen ratings that the CCC is of; the fewer, the more it differs by chance. None: more than count.
     rng : RandomState
         Source of the folds.
@@ -103,7 +103,7 @@ def forecast_scores(
     z, variance = _expected_z(z, precision, prior)
     draws = np.random.RandomState(0).normal(size=(6, N_DRAWS, 1, 1))
     n_unseen = np.inf if n_unseen is None else n_unseen
-    unseen = np.broadcast_to(np.asarray(n_unseen, dtype=np.float64).reshape(-1, 1), z.shape)
+    unseen = np.maximum(np.broadcast_to(np.asarray(n_unseen, dtype=np.float64), z.shape), 1)
     rho = np.tanh(z + np.sqrt(variance) * draws[0])
     agreement = _agreement(mapping, hidden, ratings, prior, how, rho, unseen, draws[2:])
     if np.isfinite(unseen).any():

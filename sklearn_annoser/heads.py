@@ -143,7 +143,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if not isinstance(ratings, Ratings):
             raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
-        self._check_outputs(ratings)
+        self.check_outputs(ratings)
         self._check_served(ratings)
         codes = self._codes_of(ratings)
         heads = np.concatenate([self.heads_, self._default_head()[0][None]])  # -1 is the last
@@ -216,8 +216,14 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
                 'Leave them out with ratings.keep_annotators(...), or use fallback="consensus".'
             )
 
-    def _check_outputs(self, ratings: Ratings) -> None:
-        """Raise unless ratings have as many outputs as the heads, and not in another order."""
+    def check_outputs(self, ratings: Ratings) -> None:
+        """Raise unless ratings have as many outputs as the heads, and not in another order.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            Ratings of another corpus.
+        """
         if ratings.n_outputs != len(self.outputs_):
             raise ValueError(
                 f"ratings must have {len(self.outputs_)} outputs, {list(self.outputs_)}, got {ratings.n_outputs}: "

@@ -315,7 +315,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         check_consistent_length(X, ratings)
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nobody to enrol.")
-        self._check_outputs(ratings)
+        self.check_outputs(ratings)
         return ratings
 
     def _check_X(self, X: Any, *, reset: bool) -> None:

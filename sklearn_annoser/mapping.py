@@ -163,10 +163,12 @@ def heads_without(
     ----------
     mapping : Mapping
         The mapping with all ratings: who could not be mapped then is not mapped now.
-    hidden, heads, ratings, prior, rng
+    hidden, heads, ratings
         As for :func:`map_annotators`.
     left_out : array of bool, shape (n_ratings,)
         Which ratings to do without.
+    prior, rng
+        As for :func:`map_annotators`.
     **how : dict
         More arguments of :func:`map_annotators`.
 

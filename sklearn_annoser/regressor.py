@@ -43,6 +43,7 @@ VARIANTS = (
 DISTRIBUTIONS = ("histogram", "kde")
 TRAINED = ("tower", "all")
 BLOCK_BYTES = 2**24
+BLOCK_ROWS = 4096
 
 
 class AnnotatorMappedRegressor(AnnotatorPredictor):
@@ -250,7 +251,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
         seed = self._rng().randint(2**31 - 1)
         split = self._validation_split(seed, validation)
-        given, unseen = ratings, slice(None) if split is None else split.rows(len(ratings), groups)[1]
+        given, unseen = ratings, np.arange(len(X)) if split is None else split.rows(len(ratings), groups)[1]
         ratings = self._trainable(ratings, self.min_ratings, split, groups)
         if warm:
             ratings = self._after_known(ratings)
@@ -264,7 +265,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
                 net.fit(_tensor(X), self._to_unit(ratings), groups=groups, sample_weight=weight)
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
-        return self._learn_prior(X[unseen], given[unseen], given)
+        return self._learn_prior(X, unseen, given)
 
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
         """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
@@ -294,7 +295,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed, net.device):
                 net.fit(_tensor(X), self._to_unit(ratings))
-            return self._take(net, ratings.annotators)._learn_prior(X, given, given)
+            return self._take(net, ratings.annotators)._learn_prior(X, np.arange(len(X)), given)
         n_new = len(set(ratings.annotators) - set(self.annotators_))
         ratings = self._after_known(ratings)
         unit = self._to_unit(ratings)
@@ -439,7 +440,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
 
     def _after_known(self, ratings: Ratings) -> Ratings:
         """Return ratings whose annotators are the known ones, then the new ones."""
-        self._check_outputs(ratings)
+        self.check_outputs(ratings)
         known = pd.Index(self.annotators_)
         new = pd.Index(ratings.annotators).difference(known)
         return _recoded(ratings, known.append(new) if len(new) else known)
@@ -533,9 +534,11 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
 
-    def _learn_prior(self, X: np.ndarray, unseen: Ratings, ratings: Ratings) -> AnnotatorMappedRegressor:
+    def _learn_prior(self, X: np.ndarray, unseen: np.ndarray, ratings: Ratings) -> AnnotatorMappedRegressor:
         """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings."""
-        self.prior_ = learn_prior(self._hidden_blocks(X), self.heads_.mean(axis=0), unseen, ratings)
+        parts = np.split(unseen, np.arange(BLOCK_ROWS, len(unseen), BLOCK_ROWS))  # X is large: no copy of many rows
+        blocks = (hidden for rows in parts for hidden in self._hidden_blocks(X[rows]))
+        self.prior_ = learn_prior(blocks, self.heads_.mean(axis=0), ratings[unseen], ratings)
         return self
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
@@ -749,7 +752,7 @@ class AnnotatorMappedRegressor(AnnotatorPredictor):
             check_consistent_length(X, values)
             ratings = ratings_of_rows(y, values, "new annotator")
         check_consistent_length(X, ratings)
-        self._check_outputs(ratings)
+        self.check_outputs(ratings)
         self.check_scale(ratings)
         return X, ratings
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number
+from sklearn_annoser.blending import count_by_output
 from sklearn_annoser.evaluation import Remembered, shuffled_places
 from sklearn_annoser.forecast import forecast_scores
+from sklearn_annoser.mapper import split_source
 from sklearn_annoser.mapping import map_annotators, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import Ratings
@@ -63,7 +65,8 @@ def check_forecasts(
     -------
     DataFrame
         One row for each draw, enrollment size, annotator, output and level: the `ccc` of the `n_unseen` ratings, the
-        `expected` one, and the bounds `low` and `high` of its interval, which allows for the number of ratings.
+        `expected` one, and the bounds `low` and `high` of its interval, which allows for the number of ratings. An
+        annotator without a CCC on an output, for want of unseen ratings, is left out there.
 
     Examples
     --------
@@ -77,9 +80,17 @@ def check_forecasts(
     >>> list(coverage_table(results).columns)
     ['0.5', '0.8', '0.95']
     """
-    sizes = [check_number("enrollment", int(size), low=1, integer=True) for size in np.atleast_1d(enrollment)]
+    sizes = [check_number("enrollment", size, low=1, integer=True) for size in np.atleast_1d(enrollment).tolist()]
     n_reserved = max(sizes) if n_reserved is None else n_reserved
     check_number("n_reserved", n_reserved, low=max(sizes), integer=True)
+    check_number("n_draws", n_draws, low=1, integer=True)
+    levels = [check_number("levels", level, low=0, high=1) for level in np.atleast_1d(levels).tolist()]
+    if not isinstance(ratings, Ratings):
+        raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
+    check_consistent_length(X, ratings)
+    _, regressor = split_source(source)
+    regressor.check_outputs(ratings)
+    regressor.check_scale(ratings)
     ratings = ratings.keep_annotators(min_ratings=n_reserved + 4)
     if not ratings.n_annotators:
         raise ValueError(f"no annotator has {n_reserved + 4} ratings: {n_reserved} to enrol with and four to score on.")
@@ -105,7 +116,7 @@ def _check_one(
     prior: Any,
     enrolled: Ratings,
     test: Ratings,
-    levels: Any,
+    levels: list[float],
     rng: np.random.RandomState,
     how: dict[str, Any],
 ) -> pd.DataFrame:
@@ -113,8 +124,8 @@ def _check_one(
     hidden, heads = known.hidden_, known.heads_
     mapping = map_annotators(hidden, heads, enrolled, prior=prior, rng=rng, with_scores=False, **how)
     predicted = test.with_values(predict_pairs(hidden, mapping.heads, test.rows, test.codes))
-    scores = annotator_ccc(test, predicted)
-    n_unseen = scores.pop("n_ratings").to_numpy()
+    scores = annotator_ccc(test, predicted).drop(columns="n_ratings")
+    n_unseen = count_by_output(test)
     seed = rng.randint(2**31 - 1)
     frames = []
     for level in levels:
@@ -131,11 +142,9 @@ def _check_one(
         )
         columns = {"ccc": scores.to_numpy(), "expected": told.score, "low": told.low, "high": told.high}
         for output, name in enumerate(test.outputs):
-            own = {column: values[:, output] for column, values in columns.items()}
-            frames.append(
-                pd.DataFrame(own).assign(annotator=test.annotators, output=name, level=level, n_unseen=n_unseen)
-            )
-    return pd.concat(frames, ignore_index=True)
+            own = {column: values[:, output] for column, values in (columns | {"n_unseen": n_unseen}).items()}
+            frames.append(pd.DataFrame(own).assign(annotator=test.annotators, output=name, level=level))
+    return pd.concat(frames, ignore_index=True).dropna(subset="ccc")
 
 
 def coverage_table(results: pd.DataFrame, by: Any = ("n_enrollment",)) -> pd.DataFrame:

@@ -219,3 +219,16 @@ def test_a_single_known_head_is_enough():
     blended = blend_heads(hidden, heads[:1], ratings, prior)
     assert np.isfinite(blended).all()
     assert np.abs(blended - heads[0]).max() > 0.1
+
+
+def test_an_annotator_whose_ratings_are_all_equal_tells_nothing_of_spreads():
+    rng = np.random.RandomState(0)
+    codes, values = np.repeat(np.arange(10), 20), rng.randint(1, 8, 200).astype(float)
+    values[codes == 3] = 5
+    told = []
+    for scale in (1.0, 1 / 3):  # a third has no end in binary, and the mean of 20 may differ from each
+        ratings = Ratings.from_rows(values * scale, codes)
+        hidden = rng.normal(size=(200, 1, 2))
+        told.append(learn_prior([hidden], np.zeros((1, 3)), ratings, ratings).n_worth[0])
+    assert told[0] == pytest.approx(told[1])
+    assert told[0] > 10

@@ -134,6 +134,29 @@ def test_an_array_with_annotators_is_the_same_as_ratings():
         assert routed.fit(X, labels, annotators=who)[-1].annotators_.tolist() == ["ann", "bob"]
 
 
+def test_the_score_of_ratings_is_the_mean_accuracy_of_the_annotators(model):
+    expected = []
+    for name in model.annotators_:
+        rows, labels = RATINGS.of(name)
+        expected.append(accuracy_score(labels, model.predict(X[rows], annotator=name)))
+    assert model.score(X, RATINGS) == pytest.approx(np.mean(expected))
+    stranger = Ratings.from_rows(labels_of(NEW, 0).astype(float), "eve")
+    assert model.score(NEW, stranger) == accuracy_score(labels_of(NEW, 0), model.predict(NEW))
+    with pytest.raises(ValueError, match="sample_weight cannot be used with Ratings"):
+        model.score(X, RATINGS, sample_weight=np.ones(len(X)))
+
+
+def test_ratings_of_one_annotator_enrol_as_an_array_does(model):
+    truth = labels_of(NEW[:20], 1)
+    label = model.select_annotator(NEW[:20], truth, strategy="blend")
+    expected = model.predict_logits(NEW)
+    ratings = Ratings.from_rows(truth.astype(float), "eve")
+    assert model.select_annotator(NEW[:20], ratings, strategy="blend") == label
+    np.testing.assert_array_equal(model.predict_logits(NEW), expected)
+    with pytest.raises(ValueError, match=f"labels of one new annotator, got {N_ANNOTATORS}"):
+        model.select_annotator(X, RATINGS)
+
+
 def test_labels_may_be_words(model):
     who = np.repeat(["ann", "bob"], 300)
     named = quick(max_epochs=5).fit(X, NAMES[labels_of(X, 0)], annotators=who)

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
+from sklearn_annoser.annotators import embed_annotators
 from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.metrics import annotator_ccc, ccc_scorers, individual_ccc_scorer
 from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
@@ -307,6 +308,11 @@ def test_who_is_not_trusted_gets_the_consensus_or_nothing(mapper, source):
     assert np.isfinite(mapper.predict(X)).all()
     left = RATINGS.keep_annotators(mapper.annotators_[trusted])
     assert np.isfinite(mapper.predict_ratings(X, left).values).all()
+    listed = RATINGS.keep_ratings(trusted[RATINGS.codes])  # the others are named, and have no rating
+    assert np.isfinite(mapper.predict_ratings(X, listed).values).all()
+    assert mapper.to_regressor().annotators_.tolist() == mapper.annotators_[trusted].tolist()
+    with pytest.raises(ValueError, match="6 annotators of the mapper are not trusted and have no head"):
+        embed_annotators(mapper, X)
     with pytest.raises(ValueError, match=r"6 annotators are not trusted, for example .*keep_annotators"):
         mapper.predict_ratings(X, RATINGS)
 
@@ -323,7 +329,28 @@ def test_an_expected_score_needs_folds(mapper):
         mapper.set_params(n_folds=1).fit(X, RATINGS)
 
 
+def test_min_ratings_do_not_take_the_ratings_from_the_forecast(mapper):
+    found, expected = (
+        mapper.set_params(min_ratings=n, n_folds=5).fit(X, RATINGS).mapping_["expected_activation"] for n in (20, 2)
+    )
+    pd.testing.assert_series_equal(found, expected)
+
+
+def test_one_rating_has_no_ccc(mapper, source):
+    values = RATINGS.values.copy()
+    values[RATINGS.codes == 0, 0] = np.nan
+    values[np.flatnonzero(RATINGS.codes == 0)[0], 0] = 0.5
+    table = mapper.fit(X, RATINGS.with_values(values)).mapping_
+    assert np.isnan(table["ccc_activation"].iloc[0])
+    assert np.isfinite(table["ccc_valence"].iloc[0])
+
+
 # ---------------------------------------------------------------------- doors
+
+
+def test_a_mapper_knows_no_source_corpus(mapper):
+    with pytest.raises(TypeError, match=r"must know a source corpus, got AnnotatorMapper: .*to_regressor"):
+        AnnotatorMapper(mapper.fit(X, RATINGS)).fit(X, RATINGS)
 
 
 @pytest.mark.parametrize(

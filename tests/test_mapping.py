@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sklearn_annoser import Ratings, mapping
 from sklearn_annoser.blending import learn_prior
-from sklearn_annoser.mapping import bootstrap_heads, map_annotators, predict_pairs, score_heads
+from sklearn_annoser.mapping import bootstrap_heads, heads_without, map_annotators, predict_pairs, score_heads
 from tests.oracles_network import (
     plain_bootstrap,
     plain_calibration,
@@ -478,3 +478,35 @@ def test_permuting_the_heads_permutes_the_wins():
     (wins, sure), (permuted, sure_permuted) = (confidence((hidden, each, values)) for each in (heads, heads[order]))
     np.testing.assert_allclose(permuted, wins[order])
     assert sure == pytest.approx(sure_permuted)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "top-n"])
+def test_an_output_rated_once_does_not_overrule_the_others(strategy):
+    hidden, heads, ratings = make_case([12, 15])
+    gaps = ratings.values * 50
+    gaps[1:, 0] = np.nan
+    gaps = ratings.with_values(gaps)
+    missing = ratings.with_values(np.where([True, False], np.nan, ratings.values * 50))
+    options = {"strategy": strategy, "n_heads": 2, "min_ratings": 1}
+    found, expected = (map_annotators(hidden, heads * 50, some, **options) for some in (gaps, missing))
+    np.testing.assert_array_equal(found.chosen, expected.chosen)
+
+
+def test_one_rating_of_each_output_picks_the_smallest_errors():
+    hidden, heads, ratings = make_case([1])
+    found = map_annotators(hidden, heads, ratings, min_ratings=1)
+    predicted = np.einsum("oh,koh->ko", hidden[ratings.rows[0]], heads[:, :, :-1]) + heads[:, :, -1]
+    assert found.chosen[0, 0, 0] == np.abs(predicted - ratings.values[0]).sum(axis=1).argmin()
+
+
+@pytest.mark.parametrize("strategy", ["joint", "blend", "all"])
+def test_heads_without_some_ratings_are_those_of_the_others(strategy):
+    hidden, heads, ratings = make_case([12, 3, 15])
+    left_out = ratings.rows % 3 == 0
+    how = {"strategy": strategy, "calibration": "affine"}
+    mapping = map_annotators(hidden, heads, ratings, prior=PRIOR, min_ratings=5, **how)
+    rng = np.random.RandomState(0)
+    again = heads_without(mapping, hidden, heads, ratings, left_out, prior=PRIOR, rng=rng, min_ratings=11, **how)
+    others = map_annotators(hidden, heads, ratings.keep_ratings(~left_out), prior=PRIOR, min_ratings=1, **how)
+    np.testing.assert_array_equal(again[[0, 2]], others.heads[[0, 2]])
+    np.testing.assert_array_equal(again[1], mapping.heads[1])  # too few to be mapped with all of them

@@ -984,3 +984,17 @@ def test_few_ratings_are_not_taken_at_their_word():
     assert 1 < one[0] < 2.5
     np.testing.assert_array_equal(Ratings.from_dense([[1.0], [1.0]]).standardized().values, 0)
     np.testing.assert_array_equal(np.isnan(half().standardized().to_dense()), np.isnan(HALF))
+
+
+@pytest.mark.parametrize("n_worth", [0, 10])
+@pytest.mark.parametrize("value", [0.1, 1.0])
+def test_equal_ratings_standardize_to_zero(n_worth, value):
+    equal = Ratings.from_dense(np.full((3, 1), value)).standardized(n_worth=n_worth)
+    np.testing.assert_array_equal(equal.values, np.zeros((3, 1)))
+
+
+def test_an_output_that_nobody_rated_stays_missing():
+    values = np.array([[[1.0, np.nan]], [[2.0, np.nan]], [[3.0, 1.0]]])
+    found = Ratings.from_dense(values)[:2].standardized().values
+    assert np.isnan(found[:, 1]).all()
+    assert np.isfinite(found[:, 0]).all()

@@ -673,13 +673,15 @@ def test_a_single_enrollment_rating_picks_the_head_of_the_smallest_error(model):
 @pytest.mark.parametrize("strategy", ["joint", "separate", "top-n"])
 def test_equal_enrollment_ratings_do_as_on_unknown_says(model, strategy):
     before, equal = model.predict(X), np.full((5, 2), 0.5)
-    with pytest.warns(UserWarning, match="5 enrollment ratings of .'activation', 'valence'. are all equal") as caught:
+    with pytest.warns(
+        UserWarning, match="enrollment ratings of .'activation', 'valence'. are missing or all equal"
+    ) as caught:
         chosen = model.select_annotator(X[:5], equal, strategy=strategy)
     assert caught[0].filename == __file__
     assert chosen is None
     np.testing.assert_allclose(model.predict(X), before, atol=1e-5)
     assert model.set_params(on_unknown="consensus").select_annotator(X[:5], equal, strategy=strategy) is None
-    with pytest.raises(ValueError, match=r"are all equal.*Enrol with samples"):
+    with pytest.raises(ValueError, match=r"missing or all equal.*Enrol with samples"):
         model.set_params(on_unknown="raise").select_annotator(X[:5], equal, strategy=strategy)
 
 
@@ -688,7 +690,7 @@ def test_equal_ratings_of_one_output_leave_the_choice_to_the_other(model):
     values[:, 0] = 0.5
     best = model.select_annotator(features, values)
     assert best == model.selection_["valence"].idxmax()
-    with pytest.warns(UserWarning, match="enrollment ratings of .'activation'. are all equal"):
+    with pytest.warns(UserWarning, match="enrollment ratings of .'activation'. are missing or all equal"):
         assert model.select_annotator(features, values, strategy="separate") == (None, best)
 
 

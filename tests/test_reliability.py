@@ -77,3 +77,40 @@ def test_the_scores_are_those_of_the_metric():
     near = annotator_ccc(TARGET.ratings, spread)["activation"].to_numpy()
     mine = results[(results["output"] == "activation") & (results["level"] == 0.8)]["ccc"].to_numpy()
     np.testing.assert_allclose(mine, near, atol=0.1)  # without the one rating that enrolled
+
+
+def test_annotators_without_a_ccc_are_left_out():
+    values = TARGET.ratings.values.copy()
+    values[TARGET.ratings.codes == 0, 0] = np.nan
+    gaps = TARGET.ratings.with_values(values)
+    results = check_forecasts(trained(), TARGET.X, gaps, n_draws=2, random_state=0)
+    first = results[results["annotator"] == gaps.annotators[0]]
+    assert set(first["output"]) == {gaps.outputs[1]}
+    assert coverage_table(results).notna().all(axis=None)
+    assert risk_coverage(results)["ccc"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"n_draws": 0}, ValueError, "n_draws must be >= 1, got 0"),
+        ({"enrollment": 2.7}, TypeError, "enrollment must be an integer, got 2.7"),
+        ({"levels": 1.5}, ValueError, "levels must be .* <= 1, got 1.5"),
+        ({"X": TARGET.X[:-1]}, ValueError, "inconsistent numbers of samples"),
+        ({"ratings": TARGET.ratings.values}, TypeError, "ratings must be Ratings, got ndarray"),
+        (
+            {"ratings": TARGET.ratings.with_outputs(TARGET.ratings.values[:, ::-1], TARGET.ratings.outputs[::-1])},
+            ValueError,
+            "ratings must have the outputs in the order",
+        ),
+    ],
+)
+def test_bad_input_is_refused(change, error, message):
+    given = {"source": trained(), "X": TARGET.X, "ratings": TARGET.ratings} | change
+    with pytest.raises(error, match=message):
+        check_forecasts(**given)
+
+
+def test_a_single_level_will_do():
+    results = check_forecasts(trained(), TARGET.X, TARGET.ratings, n_draws=1, levels=0.8, random_state=0)
+    assert set(results["level"]) == {0.8}
