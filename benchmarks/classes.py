@@ -4,6 +4,7 @@
 
 Data and protocol are those of strategies.py. Politeness is cut at 10 and 16 of 1 to 25, fluency at 6, 8 and 9 of 0 to
 10. Mean over new annotators, seeds and draws of log loss (lower is better), kappa and macro F1 (higher is better).
+Differences are paired, with 95 % intervals over annotators; of speech, with five of them, over expert and seed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedClassifier, Ratings
+from sklearn_annoser.significance import bootstrap_interval
 
+KEYS = ["annotator", "seed", "draw", "strategy", "n_enrollment"]
 SIZES, RESERVED = (5, 10, 20, 30), 30
 STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("source", {"strategy": "random"}),
@@ -36,6 +39,14 @@ STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
     "blended": ("source", {"strategy": "blend"}),
     "blended, calibrated": ("source", {"strategy": "blend", "calibration": "prior"}),
 }
+PAIRS = (
+    ("mapped by likelihood", "random"),
+    ("mapped by likelihood", "aggregate"),
+    ("mapped by likelihood", "mapped by kappa"),
+    ("mapped by likelihood, calibrated", "aggregate, calibrated"),
+    ("blended, calibrated", "mapped by likelihood, calibrated"),
+    ("blended, calibrated", "aggregate, calibrated"),
+)
 
 
 def in_classes(ratings: Ratings, edges: np.ndarray) -> Ratings:
@@ -59,7 +70,7 @@ def compare(models: dict[str, Any], X: np.ndarray, ratings: Ratings, n_draws: in
     rng, rows = np.random.RandomState(seed), []
     for annotator in ratings.annotators:
         mine, labels = ratings.of(annotator)
-        for _ in range(n_draws):
+        for draw in range(n_draws):
             order = rng.permutation(len(mine))
             rest = order[RESERVED:]
             for size in SIZES:
@@ -68,8 +79,28 @@ def compare(models: dict[str, Any], X: np.ndarray, ratings: Ratings, n_draws: in
                     model = models[who]
                     model.select_annotator(X[mine[some]], labels[some], **how)
                     found = score(labels[rest], model.predict_proba(X[mine[rest]]), model.classes_)
-                    rows.append({"strategy": name, "n_enrollment": size} | found)
+                    cell = {"annotator": annotator, "seed": seed, "draw": draw, "strategy": name, "n_enrollment": size}
+                    rows.append(cell | found)
     return rows
+
+
+def difference(results: pd.DataFrame, one: str, other: str) -> pd.Series:
+    """Return the paired difference of every metric, with its interval, at 20 labels."""
+    long = results[results["strategy"].isin([one, other])].melt(KEYS, var_name="output", value_name="ccc")
+    cell = [key for key in KEYS if key != "strategy"] + ["output"]
+    long = long[long.groupby(cell)["ccc"].transform("count") == 2]  # kappa is NaN where all are of one class
+    table = bootstrap_interval(long, one, other, random_state=0).set_index(["n_enrollment", "output"]).loc[20]
+    return table.apply(lambda row: f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]", axis=1)
+
+
+def report(results: pd.DataFrame) -> None:
+    """Print the means and the differences."""
+    mean = results.drop(columns=["annotator", "seed", "draw"]).groupby(["strategy", "n_enrollment"], sort=False).mean()
+    print_table("20 enrollment labels", mean.xs(20, level="n_enrollment"))
+    differences = {f"{one} - {other}": difference(results, one, other) for one, other in PAIRS}
+    print_table("differences at 20 labels", pd.DataFrame(differences).T[list(mean)].rename_axis("difference"))
+    for metric in mean:
+        print_table(f"{metric} by enrollment labels", mean[metric].unstack())
 
 
 def main() -> None:
@@ -101,10 +132,10 @@ def main() -> None:
                 model.set_params(random_state=np.random.RandomState(seed))
             own = unknown if left_out is None else unknown.keep_annotators(left_out)
             rows += compare(models, X_new, own, options.draws, seed)
-    table = pd.DataFrame(rows).groupby(["strategy", "n_enrollment"], sort=False).mean()
-    print_table("20 enrollment labels", table.xs(20, level="n_enrollment"))
-    for metric in table:
-        print_table(f"{metric} by enrollment labels", table[metric].unstack())
+    results = pd.DataFrame(rows)
+    if options.corpus == "speech":  # five experts are too few to resample: each seed's network of each is a case
+        results = results.assign(annotator=results["annotator"].astype(str) + "/" + results["seed"].astype(str), seed=0)
+    report(results)
 
 
 if __name__ == "__main__":

@@ -482,6 +482,10 @@ def _check_order(order: Any, ratings: Ratings) -> np.ndarray:
     """Return what sorts the ratings, one a rating."""
     if order is None:
         return ratings.rows
+    if np.ndim(order) == 1:
+        order = pd.Series(order).infer_objects()
+        if isinstance(order.dtype, pd.DatetimeTZDtype):
+            order = order.dt.tz_convert(None)
     keys = np.asarray(order)
     if keys.dtype.kind in "mM":  # times
         if np.isnat(keys).any():

@@ -379,6 +379,15 @@ def test_nobody_drifts_alone():
     assert annotator_drift(Ratings.from_rows(np.arange(40.0), "ann")).empty
 
 
+@pytest.mark.parametrize("as_given", [lambda times: times, lambda times: list(times.to_pydatetime()), pd.Series])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_times_sort_in_whatever_form_they_come(zone, as_given):
+    ratings = Ratings.from_dense(np.random.default_rng(0).normal(size=(60, 3)))
+    times = pd.date_range("2024-10-26", periods=60, freq="h", tz=zone)[::-1]  # an hour comes twice in Berlin
+    expected = annotator_drift(ratings, np.arange(60)[::-1])
+    pd.testing.assert_frame_equal(annotator_drift(ratings, as_given(times)), expected)
+
+
 def test_missing_times_and_names_of_columns_are_refused():
     ratings = with_gaps()
     times = np.full(len(ratings), np.datetime64("2024-01-01"))
