@@ -54,7 +54,6 @@ STARTS = {
 TRAINED = {"nothing": None, "head": "head", "tower": "tower", "all": "all"}
 MIN_TEST_RATINGS = 20
 COLORS = {"nothing": "0.4", "head": "C0", "tower": "C1", "all": "C3"}
-STYLES = {"mapped": "-", "random": ":", "aggregate": "--", "blended": "-."}
 
 
 @dataclass
@@ -174,20 +173,25 @@ def report(curve: str, results: pd.DataFrame) -> None:
 
 
 def draw_curves(found: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the curves side by side."""
-    figure, axes = plt.subplots(1, len(found), figsize=(4.2 * len(found), 4.2), squeeze=False, layout="constrained")
-    for axis, (curve, results) in zip(axes[0], found.items(), strict=True):
+    """Draw a row of panels for each curve, one for each start."""
+    size = (3 * len(STARTS), 2.6 * len(found))
+    figure, axes = plt.subplots(
+        len(found), len(STARTS), figsize=size, squeeze=False, sharey="row", layout="constrained"
+    )
+    for row, (curve, results) in zip(axes, found.items(), strict=True):
         mean = results.groupby(["strategy", "n_enrollment"], sort=False)["ccc"].mean().unstack()
-        for start, style in STYLES.items():
+        for axis, start in zip(row, STARTS, strict=True):
             for trained, color in COLORS.items():
                 line = mean.loc[f"{start}, {trained}"]
-                axis.plot(line.index, line, style, color=color, marker=".", label=f"{start}, {trained}")
-        axis.set(xscale="log", title=curve, xlabel="enrollment ratings of each annotator")
-        axis.set_xticks(CURVES[curve], [str(size) for size in CURVES[curve]])
-        axis.minorticks_off()
-    axes[0, 0].set_ylabel("CCC with held-out ratings, calibrated")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, title="start, trained")
-    figure.savefig(path, dpi=120)
+                axis.plot(line.index, line, color=color, marker=".", label=trained)
+            axis.set(xscale="log", title=f"{curve}, {start}")
+            axis.set_xticks(CURVES[curve], [str(size) for size in CURVES[curve]])
+            axis.minorticks_off()
+            axis.grid(axis="y", alpha=0.3)
+    figure.supxlabel("enrollment ratings of each annotator")
+    figure.supylabel("CCC with held-out ratings, calibrated")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, title="trained")
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings,
 
     def watched() -> Iterator[np.ndarray]:
         for hidden in blocks:
-            predicted.append(np.einsum("noh,oh->no", _with_one(hidden), head))
+            predicted.append(np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1])
             yield hidden
 
     _, mean, second = _hidden_moments(watched())
@@ -413,11 +413,10 @@ def calibrate_heads(
     for output, (codes, values, n_targets) in enumerate(_by_output(ratings)):
         head = heads[:, output].astype(np.float64)
         given = np.isfinite(ratings.values[:, output])
-        seen = _with_one(hidden[ratings.rows[given], output].astype(np.float64))
         n = np.bincount(codes, minlength=n_targets)
-        residual = values - (seen * head[codes]).sum(axis=1)
+        predicted = np.einsum("rh,rh->r", hidden[ratings.rows[given], output], head[codes, :-1]) + head[codes, -1]
         trust = n * prior.offset_variance[output]
-        moved = np.bincount(codes, residual, n_targets) / np.maximum(n, 1)
+        moved = np.bincount(codes, values - predicted, n_targets) / np.maximum(n, 1)
         moved *= trust / (trust + prior.variance[output] / 2) if with_offset else 0.0
 
         centred = values - (np.bincount(codes, values, n_targets) / np.maximum(n, 1))[codes]
@@ -427,8 +426,8 @@ def calibrate_heads(
 
         centre = head @ prior.mean[output]
         square = np.einsum("th,hk,tk->t", head, prior.second[output], head, optimize=True)
-        predicted = np.sqrt(np.maximum(square - centre**2, 0))
-        usable = predicted > 1e-4 * np.sqrt(np.maximum(square, 0))  # less is what rounding leaves of a constant
-        slope[:, output] = np.divide(deviation, predicted, out=np.ones(n_targets), where=usable)
+        spread = np.sqrt(np.maximum(square - centre**2, 0))
+        usable = spread > 1e-4 * np.sqrt(np.maximum(square, 0))  # less is what rounding leaves of a constant
+        slope[:, output] = np.divide(deviation, spread, out=np.ones(n_targets), where=usable)
         offset[:, output] = centre * (1 - slope[:, output]) + moved
     return slope, offset

@@ -186,7 +186,9 @@ def _comparable(scores: np.ndarray, ratings: Ratings, strategy: str) -> np.ndarr
     """Return scores that can be added over outputs: an error on one rating is no CCC, and counts for nothing."""
     counts = count_by_output(ratings)
     overruled = (counts == 1) & (counts > 1).any(axis=1, keepdims=True)
-    return scores if strategy == "separate" else np.where(overruled[:, None], np.float32(0), scores)
+    if strategy == "separate" or not overruled.any():
+        return scores
+    return np.where(overruled[:, None], np.float32(0), scores)
 
 
 def _needed(prior: Prior | None) -> Prior:

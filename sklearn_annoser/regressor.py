@@ -43,7 +43,7 @@ VARIANTS = (
 DISTRIBUTIONS = ("histogram", "kde")
 TRAINED = ("tower", "all")
 BLOCK_BYTES = 2**24
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 1024
 
 
 class AnnotatorMappedRegressor(AnnotatorPredictor):
