@@ -3,7 +3,9 @@
     python benchmarks/classes.py {speech,text} [--seeds 3] [--draws 5]
 
 Data and protocol are those of strategies.py. Politeness is cut at 10 and 16 of 1 to 25, fluency at 6, 8 and 9 of 0 to
-10. Mean over new annotators, seeds and draws of log loss (lower is better), kappa and macro F1 (higher is better).
+10. Mean over new annotators, seeds and draws of log loss (lower is better), kappa, kappa with quadratic weights and
+macro F1 (higher is better). "ratings blended, then cut" learns the ratings themselves, and cuts what it predicts; it
+has no probabilities.
 Differences are paired, with 95 % intervals over annotators; of speech, with five of them, over expert and seed.
 """
 
@@ -20,7 +22,7 @@ from sklearn.metrics import cohen_kappa_score, f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
-from sklearn_annoser import AnnotatorMappedClassifier, Ratings
+from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMappedRegressor, Ratings
 from sklearn_annoser.significance import bootstrap_interval
 
 KEYS = ["annotator", "seed", "draw", "strategy", "n_enrollment"]
@@ -39,6 +41,7 @@ STRATEGIES: dict[str, tuple[str, dict[str, Any]]] = {
     "blended": ("source", {"strategy": "blend"}),
     "blended, calibrated": ("source", {"strategy": "blend", "calibration": "prior"}),
 }
+CUT = "ratings blended, then cut"
 PAIRS = (
     ("mapped by likelihood", "random"),
     ("mapped by likelihood", "aggregate"),
@@ -46,6 +49,7 @@ PAIRS = (
     ("mapped by likelihood, calibrated", "aggregate, calibrated"),
     ("blended, calibrated", "mapped by likelihood, calibrated"),
     ("blended, calibrated", "aggregate, calibrated"),
+    (CUT, "blended, calibrated"),
 )
 
 
@@ -54,34 +58,61 @@ def in_classes(ratings: Ratings, edges: np.ndarray) -> Ratings:
     return ratings.with_values(np.digitize(ratings.values, edges).astype(np.float64))
 
 
-def score(true: np.ndarray, probability: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+def score(true: np.ndarray, predicted: np.ndarray, classes: np.ndarray, probability: Any = None) -> dict[str, float]:
     """Return the three scores of one annotator."""
-    predicted = classes[probability.argmax(axis=1)]
     warnings.filterwarnings("ignore", message=".*only one label in common")  # kappa is NaN there, and left out
     return {
-        "log loss": log_loss(true, probability.astype(np.float64), labels=classes),
+        "log loss": np.nan if probability is None else log_loss(true, probability.astype(np.float64), labels=classes),
         "kappa": cohen_kappa_score(true, predicted),
+        "quadratic kappa": cohen_kappa_score(true, predicted, weights="quadratic"),
         "macro F1": f1_score(true, predicted, labels=classes, average="macro", zero_division=0),
     }
 
 
-def compare(models: dict[str, Any], X: np.ndarray, ratings: Ratings, n_draws: int, seed: int) -> list[dict[str, Any]]:
+def enrol_and_score(
+    models: dict[str, Any], X: np.ndarray, values: np.ndarray, some: np.ndarray, rest: np.ndarray, edges: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Enrol one annotator with some of their ratings, in every way, and score the rest."""
+    labels, found = np.digitize(values, edges).astype(np.float64), {}
+    for name, (who, how) in STRATEGIES.items():
+        model = models[who]
+        model.select_annotator(X[some], labels[some], **how)
+        probability = model.predict_proba(X[rest])
+        predicted = model.classes_[probability.argmax(axis=1)]
+        found[name] = score(labels[rest], predicted, model.classes_, probability)
+    regressor, classes = models["ratings"], models["source"].classes_
+    regressor.select_annotator(X[some], values[some], strategy="blend", calibration="affine", n_bootstrap=0)
+    found[CUT] = score(labels[rest], np.digitize(regressor.predict(X[rest]), edges), classes)
+    return found
+
+
+def compare(
+    models: dict[str, Any], X: np.ndarray, ratings: Ratings, edges: np.ndarray, n_draws: int, seed: int
+) -> list[dict[str, Any]]:
     """Enrol every annotator and score the rest."""
     rng, rows = np.random.RandomState(seed), []
     for annotator in ratings.annotators:
-        mine, labels = ratings.of(annotator)
+        mine, values = ratings.of(annotator)
         for draw in range(n_draws):
             order = rng.permutation(len(mine))
-            rest = order[RESERVED:]
             for size in SIZES:
-                some = order[:size]
-                for name, (who, how) in STRATEGIES.items():
-                    model = models[who]
-                    model.select_annotator(X[mine[some]], labels[some], **how)
-                    found = score(labels[rest], model.predict_proba(X[mine[rest]]), model.classes_)
-                    cell = {"annotator": annotator, "seed": seed, "draw": draw, "strategy": name, "n_enrollment": size}
-                    rows.append(cell | found)
+                found = enrol_and_score(models, X[mine], values, order[:size], order[RESERVED:], edges)
+                cell = {"annotator": annotator, "seed": seed, "draw": draw, "n_enrollment": size}
+                rows += [cell | {"strategy": name} | scores for name, scores in found.items()]
     return rows
+
+
+def fit_models(X: np.ndarray, ratings: Ratings, edges: np.ndarray, groups: Any, seed: int, lr: float) -> dict[str, Any]:
+    """Fit who knows the labels of each annotator, of all together, and the ratings of each."""
+    labels = in_classes(ratings, edges)
+    models: dict[str, Any] = {
+        "source": AnnotatorMappedClassifier(random_state=seed).fit(X, labels, groups=groups),
+        "aggregate": AnnotatorMappedClassifier(variant="aggregate", random_state=seed).fit(X, labels, groups=groups),
+        "ratings": AnnotatorMappedRegressor(lr=lr, random_state=seed).fit(X, ratings, groups=groups),
+    }
+    for model in models.values():  # an integer would draw the same random annotator each time
+        model.set_params(random_state=np.random.RandomState(seed))
+    return models
 
 
 def difference(results: pd.DataFrame, one: str, other: str) -> pd.Series:
@@ -111,27 +142,20 @@ def main() -> None:
     options = parser.parse_args()
     if options.corpus == "text":
         source, target = read_text()
-        edges, new = (np.array([10, 16]) - 13) / 12 + 1e-6, [None]
+        edges, new, lr = (np.array([10, 16]) - 13) / 12 + 1e-6, [None], 1e-2
     else:
         source, target = read_speech(outputs=("fluency",))
-        edges, new = (np.array([6, 8, 9]) - 5) / 5 - 1e-6, [[label] for label in target.ratings.annotators]
+        edges, new, lr = (np.array([6, 8, 9]) - 5) / 5 - 1e-6, [[label] for label in target.ratings.annotators], 5e-3
     scaler = StandardScaler().fit(source.X)
     X, X_new = (scaler.transform(corpus.X).astype(np.float32) for corpus in (source, target))
-    known, unknown = (in_classes(corpus.ratings, edges) for corpus in (source, target))
+    known, unknown = source.ratings, target.ratings
     rows = []
     for seed in range(options.seeds):
         for left_out in new:
             kept = known.annotators[~np.isin(known.annotators, left_out or [])]
-            models = {
-                who: AnnotatorMappedClassifier(variant=variant, random_state=seed).fit(
-                    X, known.keep_annotators(kept), groups=source.get("groups")
-                )
-                for who, variant in (("source", "individual"), ("aggregate", "aggregate"))
-            }
-            for model in models.values():  # an integer would draw the same random annotator each time
-                model.set_params(random_state=np.random.RandomState(seed))
+            models = fit_models(X, known.keep_annotators(kept), edges, source.get("groups"), seed, lr)
             own = unknown if left_out is None else unknown.keep_annotators(left_out)
-            rows += compare(models, X_new, own, options.draws, seed)
+            rows += compare(models, X_new, own, edges, options.draws, seed)
     results = pd.DataFrame(rows)
     if options.corpus == "speech":  # five experts are too few to resample: each seed's network of each is a case
         results = results.assign(annotator=results["annotator"].astype(str) + "/" + results["seed"].astype(str), seed=0)
