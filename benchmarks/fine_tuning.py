@@ -160,8 +160,14 @@ def gain(results: pd.DataFrame, one: str, other: str) -> pd.Series:
     return table.apply(lambda row: f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]", axis=1)
 
 
+def least_gain(results: pd.DataFrame, one: str, other: str) -> pd.Series:
+    """Return the mean difference in the run (seed and draw) where it is least, by enrollment ratings."""
+    run = results.groupby(["strategy", "n_enrollment", "seed", "draw"])["ccc"].mean()
+    return (run[one] - run[other]).groupby("n_enrollment").min()
+
+
 def report(curve: str, results: pd.DataFrame) -> None:
-    """Print the curve, the gain of fine-tuning, and that of a start over the aggregate."""
+    """Print the curve, the gain of fine-tuning, that of a start over the aggregate, and the worst run."""
     mean = results.groupby(["strategy", "n_enrollment"], sort=False)["ccc"].mean().unstack()
     print_table(f"{curve}: CCC by enrollment ratings, {results['annotator'].nunique()} cases", mean)
     tuned = [trained for trained, fine_tune in TRAINED.items() if fine_tune]
@@ -170,6 +176,9 @@ def report(curve: str, results: pd.DataFrame) -> None:
     pairs += [("mapped, head", "blended, nothing"), ("blended, all", "aggregate, all")]
     gains = {f"{one} - {other}": gain(results, one, other) for one, other in pairs}
     print_table(f"{curve}: gains, with 95 % intervals", pd.DataFrame(gains).T.rename_axis("gain"))
+    if curve != "speech":  # whose runs are the cases
+        least = {f"{one} - {other}": least_gain(results, one, other) for one, other in pairs if "nothing" in other}
+        print_table(f"{curve}: gain in the worst run", pd.DataFrame(least).T.rename_axis("gain"))
 
 
 def draw_curves(found: dict[str, pd.DataFrame], path: Path) -> None:

@@ -483,7 +483,7 @@ def _check_order(order: Any, ratings: Ratings) -> np.ndarray:
     if order is None:
         return ratings.rows
     if np.ndim(order) == 1:
-        order = pd.Series(order).infer_objects()
+        order = pd.Series(order)
         if isinstance(order.dtype, pd.DatetimeTZDtype):
             order = order.dt.tz_convert(None)
     keys = np.asarray(order)

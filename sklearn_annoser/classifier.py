@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklearn_annoser._validation import check_known, check_labels, check_number, check_option
-from sklearn_annoser.mapping import choose_heads, predict_pairs
+from sklearn_annoser.mapping import choose_heads, predict_rated
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 from sklearn_annoser.regressor import AnnotatorMappedRegressor
 
@@ -303,12 +303,13 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
         _check_labels_of(y, len(X))
+        if self.classes_.dtype.kind not in "biuf":
+            raise ValueError(
+                f"y must be an array: Ratings are numbers, but the labels are {self.classes_[:3].tolist()}."
+            )
         known = pd.Index(self.annotators_).get_indexer(pd.Index(y.annotators))[y.codes]
         heads = np.concatenate([self.heads_, self._default_head()[None]]).astype(self.heads_.dtype)
-        logits = np.empty((y.n_ratings, len(self.classes_)))
-        for rows, hidden in self.regressor_.iter_hidden(X):
-            part = slice(y.indptr[rows.start], y.indptr[rows.stop])
-            logits[part] = predict_pairs(hidden, heads, y.rows[part] - rows.start, known[part])  # -1 is the last head
+        logits = predict_rated(self.regressor_.iter_hidden(X), heads, y, known)  # -1 is the last head
         right = self.classes_[logits.argmax(axis=1)] == y.values[:, 0]
         n = np.bincount(y.codes, minlength=y.n_annotators)
         return float(np.mean(np.bincount(y.codes, right, y.n_annotators)[n > 0] / n[n > 0]))

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_annoser._validation import check_finite_values, check_known, check_number, check_option
-from sklearn_annoser.mapping import predict_pairs
+from sklearn_annoser.mapping import predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
@@ -147,17 +147,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         self._check_served(ratings)
         codes = self._codes_of(ratings)
         heads = np.concatenate([self.heads_, self._default_head()[0][None]])  # -1 is the last
-        values = np.empty(ratings.values.shape, dtype=self.heads_.dtype)
-        n_seen = 0
-        for rows, hidden in self.iter_hidden(X):
-            n_seen = rows.stop
-            if n_seen > ratings.n_samples:
-                break
-            part = slice(ratings.indptr[rows.start], ratings.indptr[rows.stop])
-            values[part] = predict_pairs(hidden, heads, ratings.rows[part] - rows.start, codes[part])
-        if n_seen != ratings.n_samples:
-            raise ValueError(f"X and ratings differ in length: ratings are of {ratings.n_samples} samples.")
-        return ratings.with_values(values)
+        return ratings.with_values(predict_rated(self.iter_hidden(X), heads, ratings, codes))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the concordance of predictions and ratings (CCC, not R²; -1 to 1, higher is better).

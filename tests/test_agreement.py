@@ -379,7 +379,15 @@ def test_nobody_drifts_alone():
     assert annotator_drift(Ratings.from_rows(np.arange(40.0), "ann")).empty
 
 
-@pytest.mark.parametrize("as_given", [lambda times: times, lambda times: list(times.to_pydatetime()), pd.Series])
+@pytest.mark.parametrize(
+    "as_given",
+    [
+        lambda times: times,
+        lambda times: list(times.to_pydatetime()),
+        lambda times: times.astype(object).to_numpy(),
+        pd.Series,
+    ],
+)
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
 def test_times_sort_in_whatever_form_they_come(zone, as_given):
     ratings = Ratings.from_dense(np.random.default_rng(0).normal(size=(60, 3)))

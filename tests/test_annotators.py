@@ -252,5 +252,7 @@ def test_errors_say_what_is_expected(random_heads):
         embed_annotators(Linear(model.heads_[:3]).fit(), X, n_components=3)
     with pytest.raises(ValueError, match="n_clusters must be >= 1 and <= 4, got 5"):
         cluster_annotators(Linear(model.heads_[:4]).fit(), X, n_clusters=5)
+    with pytest.raises(ValueError, match="n_clusters must be >= 1 and <= 2, got 3"):  # four, but two that differ
+        cluster_annotators(Linear(model.heads_[[0, 1, 0, 1]]).fit(), X, n_clusters=3)
     with pytest.raises(ValueError, match="alpha must be > 0 and <= 1, got 0"):
         annotator_outliers(model, alpha=0)

@@ -135,11 +135,12 @@ def test_an_array_with_annotators_is_the_same_as_ratings():
 
 
 def test_the_score_of_ratings_is_the_mean_accuracy_of_the_annotators(model):
+    uneven = RATINGS.keep_ratings((RATINGS.codes > 0) | (RATINGS.rows < 50))  # the first has a few labels only
     expected = []
     for name in model.annotators_:
-        rows, labels = RATINGS.of(name)
+        rows, labels = uneven.of(name)
         expected.append(accuracy_score(labels, model.predict(X[rows], annotator=name)))
-    assert model.score(X, RATINGS) == pytest.approx(np.mean(expected))
+    assert model.score(X, uneven) == pytest.approx(np.mean(expected))
     stranger = Ratings.from_rows(labels_of(NEW, 0).astype(float), "eve")
     assert model.score(NEW, stranger) == accuracy_score(labels_of(NEW, 0), model.predict(NEW))
     with pytest.raises(ValueError, match="sample_weight cannot be used with Ratings"):
@@ -151,8 +152,11 @@ def test_ratings_of_one_annotator_enrol_as_an_array_does(model):
     label = model.select_annotator(NEW[:20], truth, strategy="blend")
     expected = model.predict_logits(NEW)
     ratings = Ratings.from_rows(truth.astype(float), "eve")
-    assert model.select_annotator(NEW[:20], ratings, strategy="blend") == label
-    np.testing.assert_array_equal(model.predict_logits(NEW), expected)
+    unrated = Ratings.from_dense(np.r_[np.full(10, np.nan), truth][:, None], annotators=["eve"])
+    for features, given in ((NEW[:20], ratings), (np.concatenate([NEW[-10:], NEW[:20]]), unrated)):
+        model.clear_selection()
+        assert model.select_annotator(features, given, strategy="blend") == label
+        np.testing.assert_array_equal(model.predict_logits(NEW), expected)
     with pytest.raises(ValueError, match=f"labels of one new annotator, got {N_ANNOTATORS}"):
         model.select_annotator(X, RATINGS)
 
@@ -163,6 +167,8 @@ def test_labels_may_be_words(model):
     assert named.classes_.tolist() == NAMES.tolist()
     assert set(named.predict(NEW)) <= set(NAMES)
     assert named.select_annotator(NEW[:10], NAMES[labels_of(NEW, 0)][:10]) in ("ann", "bob")
+    with pytest.raises(ValueError, match=f"y must be an array: Ratings are numbers, but the labels are .'{NAMES[0]}'"):
+        named.score(X, RATINGS)
 
 
 def test_the_aggregate_learns_the_shares_of_the_votes():

@@ -115,6 +115,8 @@ def test_too_few_ratings_to_score_are_said(corpora, fitted):
         compare_strategies(fitted[0], target.X, target.ratings, enrollment=100_000)
     with pytest.raises(ValueError, match="n_reserved must be >= 20"):
         compare_strategies(fitted[0], target.X, target.ratings, enrollment=20, n_reserved=10)
+    with pytest.raises(TypeError, match=r"enrollment must be an integer, got 2.7"):
+        compare_strategies(fitted[0], target.X, target.ratings, enrollment=2.7)
 
 
 def test_the_summary_averages_annotators_then_draws(results):

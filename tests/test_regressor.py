@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
+from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings, regressor
+from sklearn_annoser.blending import learn_prior
 from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.metrics import annotator_ccc, ccc_score, individual_ccc_score
 from tests.planted import ENROLLED, REST, corpora, quick, ratings_of, trained
@@ -1263,6 +1264,16 @@ def test_samples_without_weight_teach_nothing():
 def test_bad_weights_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         quick().fit(SOURCE.X, SOURCE.ratings, sample_weight=weight)
+
+
+def test_the_prior_tells_of_samples_that_were_not_trained_on(monkeypatch):
+    monkeypatch.setattr(regressor, "BLOCK_ROWS", 7)
+    validation = np.arange(200) % 4 == 0
+    model = quick(max_epochs=3).fit(X, RATINGS, validation=validation)
+    hidden = np.concatenate([block for _, block in model.iter_hidden(X[validation])])
+    expected = learn_prior([hidden], model.heads_.mean(axis=0), RATINGS[validation], RATINGS)
+    for name in ("mean", "second", "correlation", "variance"):
+        np.testing.assert_allclose(getattr(model.prior_, name), getattr(expected, name), rtol=1e-4, atol=1e-5)
 
 
 def test_outputs_of_several_scales_are_learned_alike_and_predicted_on_their_own():

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn_annoser import Ratings
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.reliability import check_forecasts, coverage_table, risk_coverage
-from tests.planted import corpora, trained
+from tests.planted import corpora, quick, trained
 
 _, TARGET = corpora()
 
@@ -109,6 +110,14 @@ def test_bad_input_is_refused(change, error, message):
     given = {"source": trained(), "X": TARGET.X, "ratings": TARGET.ratings} | change
     with pytest.raises(error, match=message):
         check_forecasts(**given)
+
+
+def test_ratings_on_another_scale_are_refused():
+    own, other = (
+        Ratings.from_rows(TARGET.ratings.consensus().clip(*scale), "ann", scale=scale) for scale in ((-1, 1), (1, 7))
+    )
+    with pytest.raises(ValueError, match=r"ratings are on the scale .*rescaled"):
+        check_forecasts(quick(max_epochs=1).fit(TARGET.X, own), TARGET.X, other)
 
 
 def test_a_single_level_will_do():
