@@ -30,9 +30,17 @@ from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.agreement import agreement_table, annotator_agreement, annotator_drift, pairwise_ccc
-from sklearn_annoser.annotators import annotator_outliers, annotator_similarity, cluster_annotators, embed_annotators
-from sklearn_annoser.heads import AnnotatorPredictor
+from sklearn_annoser.annotators import (
+    agreement_table,
+    annotator_agreement,
+    annotator_drift,
+    annotator_outliers,
+    annotator_similarity,
+    cluster_annotators,
+    embed_annotators,
+    pairwise_ccc,
+)
+from sklearn_annoser.estimators import AnnotatorPredictor
 
 N_ANNOTATORS, N_HIDDEN, N_SAMPLES = 12_913, 256, 13_449
 PARTS = ["speech", "text", "chance", "scale"]

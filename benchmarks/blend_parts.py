@@ -18,10 +18,8 @@ import pandas as pd
 from forecast import trained
 from tables import print_table
 
-from sklearn_annoser import blending
-from sklearn_annoser.blending import Prior
-from sklearn_annoser.evaluation import Remembered, shuffled_places
-from sklearn_annoser.mapping import map_annotators, predict_pairs
+from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
+from sklearn_annoser.mapping import Prior, _blend, map_annotators, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 
 SIZES = (5, 10, 20, 30)
@@ -35,14 +33,14 @@ CONSTANTS = {
 @contextmanager
 def constants(**values: Any) -> Iterator[None]:
     """Change constants of the blend for a while."""
-    before = {name: getattr(blending, name) for name in values}
+    before = {name: getattr(_blend, name) for name in values}
     for name, value in values.items():
-        setattr(blending, name, value)
+        setattr(_blend, name, value)
     try:
         yield
     finally:
         for name, value in before.items():
-            setattr(blending, name, value)
+            setattr(_blend, name, value)
 
 
 def variants(prior: Prior, everyone: np.ndarray, enrolled: np.ndarray) -> dict[str, tuple[dict[str, Any], Prior, str]]:

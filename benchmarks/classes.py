@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.significance import bootstrap_interval
+from sklearn_annoser.evaluation import bootstrap_interval
 
 KEYS = ["annotator", "seed", "draw", "strategy", "n_enrollment"]
 SIZES, RESERVED = (5, 10, 20, 30), 30

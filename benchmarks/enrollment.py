@@ -28,8 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.enrollment import comparison_axes, representative_rows
-from sklearn_annoser.mapping import map_annotators
+from sklearn_annoser.mapping import comparison_axes, map_annotators, representative_rows
 from sklearn_annoser.metrics import ccc_score
 
 SIZES = (5, 10, 20)

@@ -35,9 +35,9 @@ from tables import print_table
 from tqdm.auto import tqdm
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
-from sklearn_annoser.evaluation import PREDICT_ONLY, shuffled_places
+from sklearn_annoser.evaluation import bootstrap_interval
+from sklearn_annoser.evaluation._strategies import PREDICT_ONLY, shuffled_places
 from sklearn_annoser.metrics import annotator_ccc
-from sklearn_annoser.significance import bootstrap_interval
 
 CURVES = {
     "speech": (5, 10, 20, 30, 50, 100, 200),

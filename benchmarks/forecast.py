@@ -22,7 +22,7 @@ from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedRegressor
 from sklearn_annoser.displays import ForecastDisplay
-from sklearn_annoser.reliability import check_forecasts, coverage_table, risk_coverage
+from sklearn_annoser.evaluation import check_forecasts, coverage_table, risk_coverage
 
 COMPARED = {
     "mapped": {"strategy": "joint"},

@@ -26,9 +26,15 @@ from tables import print_table
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
 from sklearn_annoser.datasets import read_speechocean762
 from sklearn_annoser.displays import EnrollmentDisplay
-from sklearn_annoser.evaluation import STRATEGIES, leave_one_annotator_out, summarize_strategies
+from sklearn_annoser.evaluation import (
+    STRATEGIES,
+    bootstrap_interval,
+    leave_one_annotator_out,
+    mapping_stability,
+    paired_ttest,
+    summarize_strategies,
+)
 from sklearn_annoser.reproduce import PAPER_STRATEGIES, reproduce, summarize_levels
-from sklearn_annoser.significance import bootstrap_interval, mapping_stability, paired_ttest
 
 PAIRS = [("mapped", "random"), ("mapped", "aggregate"), ("mapped, calibrated", "aggregate, calibrated")]
 SIZES = (5, 10, 15, 20, 25, 30)

@@ -22,8 +22,13 @@ from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedRegressor
-from sklearn_annoser.evaluation import STRATEGIES, cross_corpus, leave_one_annotator_out, summarize_strategies
-from sklearn_annoser.significance import bootstrap_interval
+from sklearn_annoser.evaluation import (
+    STRATEGIES,
+    bootstrap_interval,
+    cross_corpus,
+    leave_one_annotator_out,
+    summarize_strategies,
+)
 
 BLEND = {"strategy": "blend", "calibration": "affine"}
 COMPARED = {name: how for name, how in STRATEGIES.items() if name != "blended"} | {

@@ -6,12 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sklearn_annoser.classifier import AnnotatorMappedClassifier
     from sklearn_annoser.encoders import BertEncoder, SpeechEncoder, TextEncoder, WavLMEncoder
-    from sklearn_annoser.mapper import AnnotatorMapper
+    from sklearn_annoser.estimators import AnnotatorMappedClassifier, AnnotatorMappedRegressor, AnnotatorMapper
     from sklearn_annoser.network import MultiHeadNet
     from sklearn_annoser.ratings import Ratings
-    from sklearn_annoser.regressor import AnnotatorMappedRegressor
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,9 +26,9 @@ __all__ = [
 
 # Loaded when first asked for: importing the package loads neither torch nor transformers nor matplotlib.
 _HOMES = {
-    "AnnotatorMappedClassifier": "sklearn_annoser.classifier",
-    "AnnotatorMappedRegressor": "sklearn_annoser.regressor",
-    "AnnotatorMapper": "sklearn_annoser.mapper",
+    "AnnotatorMappedClassifier": "sklearn_annoser.estimators",
+    "AnnotatorMappedRegressor": "sklearn_annoser.estimators",
+    "AnnotatorMapper": "sklearn_annoser.estimators",
     "BertEncoder": "sklearn_annoser.encoders",
     "MultiHeadNet": "sklearn_annoser.network",
     "Ratings": "sklearn_annoser.ratings",

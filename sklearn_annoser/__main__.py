@@ -30,6 +30,7 @@ from sklearn_annoser.datasets import (
 )
 from sklearn_annoser.displays import StrategyDisplay
 from sklearn_annoser.encoders import BertEncoder, WavLMEncoder
+from sklearn_annoser.estimators import AnnotatorMappedRegressor, AnnotatorMapper
 from sklearn_annoser.evaluation import (
     compare_strategies,
     cross_corpus,
@@ -37,8 +38,6 @@ from sklearn_annoser.evaluation import (
     leave_one_annotator_out,
     summarize_strategies,
 )
-from sklearn_annoser.mapper import AnnotatorMapper
-from sklearn_annoser.regressor import AnnotatorMappedRegressor
 from sklearn_annoser.reproduce import compare_published, reproduce, summarize_levels, write_random_encoders
 
 N_ENROLLED = 20

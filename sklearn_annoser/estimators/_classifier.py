@@ -1,0 +1,459 @@
+"""`AnnotatorMappedClassifier`: how every annotator labels, and how a new one would, from a few of their labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from sklearn_annoser._validation import check_known, check_labels, check_number, check_option
+from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
+from sklearn_annoser.mapping import choose_heads, predict_rated
+from sklearn_annoser.ratings import CONSENSUS, Ratings
+
+__all__ = ["AnnotatorMappedClassifier"]
+
+VARIANTS = ("individual", "aggregate")
+STRATEGIES = ("joint", "top-n", "blend", "all", "random")
+SCORINGS = ("log_likelihood", "kappa", "f1_macro")
+CALIBRATIONS = (None, "prior")
+PRIOR_LABELS = 10  # the number of labels that the predicted frequencies are worth
+
+
+class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
+    r"""Learn how every annotator of a corpus labels, and label as a new annotator would from a few of their labels.
+
+    The network is that of :class:`AnnotatorMappedRegressor` with a tower for each class; annotator `a` labels `x` with
+    class `k` with probability :math:`\operatorname{softmax}_k(w_{ak}^\top h_k(x) + b_{ak})`. The loss is the cross
+    entropy over all labels of a batch; pre-training is on the shares of the votes. Without labels by identified
+    annotators this is a plain classifier.
+
+    Parameters
+    ----------
+    variant : {"individual", "aggregate"}, default="individual"
+        A head for each annotator, or a single one that learns the shares of the votes.
+    n_hidden : int, default=256
+        Width of the trunk and of the towers.
+    n_tower_layers : int, default=1
+        Layers of each class's tower.
+    dropout : float, default=0.2
+        Share of the input features dropped in training.
+    lr : float, default=1e-2
+        Learning rate of SGD at the start.
+    momentum : float, default=0.9
+        Momentum of SGD.
+    weight_decay : float, default=0.0
+        Weight decay of SGD.
+    batch_size : int, default=32
+        Samples in a batch.
+    max_epochs : int, default=500
+        Most epochs.
+    pretrain_epochs : int, default=5
+        Epochs on the shares of the votes before; that head is copied to every annotator.
+    early_stopping : bool, default=True
+        Whether to set validation samples aside, and to stop and keep the best weights by their loss.
+    validation_fraction : float, default=0.25
+        Share of the samples (of the groups, if `groups` are given to `fit`) set aside.
+    patience : int, default=10
+        Epochs without a better validation loss before training stops.
+    lr_patience : int, default=5
+        Epochs without a better validation loss before the learning rate falls.
+    min_ratings : int, default=1
+        Annotators with fewer labels in the training split get no head.
+    device : str, default="cpu"
+        Torch device; "auto" takes CUDA where there is one.
+    n_threads : int or None, default=1
+        Torch threads while training on a CPU.
+    random_state : int, RandomState or None, default=None
+        Seed.
+    verbose : int, default=0
+        1 shows a progress bar, 2 skorch's table.
+
+    Attributes
+    ----------
+    classes_ : array, shape (n_classes,)
+        The labels.
+    annotators_ : array, shape (n_annotators,)
+        Labels of the annotators that have a head.
+    heads_ : array, shape (n_annotators, n_classes, n_hidden + 1)
+        Their heads, of the logits, the bias last.
+    regressor_ : AnnotatorMappedRegressor
+        The network, as a regressor of logits.
+    selected_annotator_ : label, tuple of labels, or None
+        What :meth:`select_annotator` returned last.
+    selection_ : DataFrame
+        The score of every head on the enrollment labels, best first.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of str, shape (n_features_in_,)
+        Names of the features, if `X` had string column names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_annoser import AnnotatorMappedClassifier
+    >>> X = np.random.RandomState(0).normal(size=(200, 5))
+    >>> y = np.where(X[:, 0] > 0, "happy", "sad")
+    >>> who = np.where(np.arange(200) % 2, "ann", "bob")
+    >>> model = AnnotatorMappedClassifier(n_hidden=16, lr=0.1, max_epochs=20, random_state=0).fit(X, y, annotators=who)
+    >>> model.predict_proba(X[:3]).shape
+    (3, 2)
+    """
+
+    selected_annotator_: Any
+    _selected_head: np.ndarray | None
+
+    def __init__(
+        self,
+        *,
+        variant: str = "individual",
+        n_hidden: int = 256,
+        n_tower_layers: int = 1,
+        dropout: float = 0.2,
+        lr: float = 1e-2,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 500,
+        pretrain_epochs: int = 5,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.25,
+        patience: int = 10,
+        lr_patience: int = 5,
+        min_ratings: int = 1,
+        device: str = "cpu",
+        n_threads: int | None = 1,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.variant = variant
+        self.n_hidden = n_hidden
+        self.n_tower_layers = n_tower_layers
+        self.dropout = dropout
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.pretrain_epochs = pretrain_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.lr_patience = lr_patience
+        self.min_ratings = min_ratings
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------ training
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        annotators: Any = None,
+        groups: Any = None,
+        validation: Any = None,
+        sample_weight: Any = None,
+    ) -> AnnotatorMappedClassifier:
+        """Learn how every annotator labels.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        y : Ratings of one output, or array-like of shape (n_samples,)
+            Ratings whose values are the classes, as numbers; or one label a sample, by `annotators`.
+        annotators : array-like, shape (n_samples,), default=None
+            Who gave each label, if `y` is an array. None: all are by one annotator.
+        groups, validation, sample_weight : array-like, shape (n_samples,), default=None
+            As for :meth:`AnnotatorMappedRegressor.fit`.
+
+        Returns
+        -------
+        self
+        """
+        check_option("variant", self.variant, VARIANTS)
+        X, labels, rows = self._check_X_y(X, y, annotators)
+        self.classes_ = np.unique(labels)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class only, {self.classes_.tolist()[0]!r}: there is nothing to tell apart.")
+        is_label = (labels[:, None] == self.classes_).astype(np.float32)
+        shares = rows.with_outputs(is_label, [f"class {code}" for code in range(len(self.classes_))])
+        regressor = _LogitRegressor(**self.get_params(deep=False))
+        regressor.fit(X, shares, groups=groups, validation=validation, sample_weight=sample_weight)
+        self.regressor_, self.annotators_, self.heads_ = regressor, regressor.annotators_, regressor.heads_
+        return self.clear_selection()
+
+    def _check_X_y(self, X: Any, y: Any, annotators: Any) -> tuple[np.ndarray, np.ndarray, Ratings]:
+        """Return checked features, the class of each rating, and who gave it to which sample."""
+        if isinstance(y, Ratings):
+            if annotators is not None:
+                raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
+            X = validate_data(self, X, dtype=np.float32, order="C")
+            _check_labels_of(y, len(X))
+            return X, y.values[:, 0], y.with_values(y.values)
+        X, y = validate_data(self, X, y, dtype=np.float32, order="C")
+        check_classification_targets(y)
+        who = CONSENSUS if annotators is None else annotators
+        return X, np.asarray(y), Ratings.from_rows(np.zeros(len(y), dtype=np.float32), who)
+
+    # ------------------------------------------------------------------ prediction
+
+    def predict(self, X: Any, annotator: Any = None) -> np.ndarray:
+        """Predict the labels of one annotator.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        annotator : label, default=None
+            One of `annotators_`. None: the selected annotator, or the mean of all heads while none is selected.
+
+        Returns
+        -------
+        array, shape (n_samples,)
+        """
+        logits = self.predict_logits(X, annotator)  # raises if there are no classes yet
+        return self.classes_[logits.argmax(axis=1)]
+
+    def predict_proba(self, X: Any, annotator: Any = None) -> np.ndarray:
+        """Predict how probable each label is.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        annotator : label, default=None
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        array, shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return softmax(self.predict_logits(X, annotator), axis=1)
+
+    def predict_proba_annotators(self, X: Any) -> np.ndarray:
+        """Predict how probable each label is for every annotator.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+
+        Returns
+        -------
+        array, shape (n_samples, n_annotators, n_classes)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        return softmax(self.regressor_.predict_annotators(X), axis=2)
+
+    def predict_logits(self, X: Any, annotator: Any = None) -> np.ndarray:
+        """Return the logits of one annotator.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        annotator : label, default=None
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        array, shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        head = self._default_head()
+        if annotator is not None:
+            head = self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
+        blocks = [np.einsum("nkh,kh->nk", hidden, head[:, :-1]) for _, hidden in self.regressor_.iter_hidden(X)]
+        return np.concatenate(blocks).astype(np.float64) + head[:, -1]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        y : Ratings of one output, or array-like of shape (n_samples,)
+            Labels by annotators: the mean over annotators of each one's accuracy; who is not known is predicted as
+            `predict` does without an annotator. An array: the accuracy of ``predict(X)``.
+        sample_weight : array-like, shape (n_samples,), default=None
+            Weight of each sample; for arrays only.
+
+        Returns
+        -------
+        float
+        """
+        if not isinstance(y, Ratings):
+            return float(super().score(X, y, sample_weight))
+        if sample_weight is not None:
+            raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        _check_labels_of(y, len(X))
+        if self.classes_.dtype.kind not in "biuf":
+            raise ValueError(
+                f"y must be an array: Ratings are numbers, but the labels are {self.classes_[:3].tolist()}."
+            )
+        known = pd.Index(self.annotators_).get_indexer(pd.Index(y.annotators))[y.codes]
+        heads = np.concatenate([self.heads_, self._default_head()[None]]).astype(self.heads_.dtype)
+        logits = predict_rated(self.regressor_.iter_hidden(X), heads, y, known)  # -1 is the last head
+        right = self.classes_[logits.argmax(axis=1)] == y.values[:, 0]
+        n = np.bincount(y.codes, minlength=y.n_annotators)
+        return float(np.mean(np.bincount(y.codes, right, y.n_annotators)[n > 0] / n[n > 0]))
+
+    def _default_head(self) -> np.ndarray:
+        """Return the head of the selected annotator, or the mean of all."""
+        return self.heads_.mean(axis=0) if self._selected_head is None else self._selected_head
+
+    # ------------------------------------------------------------------ serving a new annotator
+
+    def select_annotator(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        strategy: str = "joint",
+        n_heads: int = 5,
+        scoring: str = "log_likelihood",
+        calibration: str | None = None,
+    ) -> Any:
+        r"""Find the known annotators who label most like a new one; `predict` then labels as they would.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples that the new annotator labelled.
+        y : array-like, shape (n_samples,), or Ratings by one annotator
+            Their labels.
+        strategy : {"joint", "top-n", "blend", "all", "random"}, default="joint"
+            The most similar annotator; the mean of the logits of the `n_heads` most similar; of all, each weighted by
+            the probability that it gives the labels; of all alike; a uniform draw.
+        n_heads : int, default=5
+            How many heads "top-n" averages.
+        scoring : {"log_likelihood", "kappa", "f1_macro"}, default="log_likelihood"
+            What is similar: the mean log probability of the labels; Cohen's kappa or the macro-averaged F1 of the most
+            probable label.
+        calibration : {None, "prior"}, default=None
+            "prior" moves the biases so that the labels' frequencies come nearer to those of the enrollment, with `n`
+            labels :math:`(n_k + 10 \bar p_k) / (n + 10)` where :math:`\bar p_k` is the mean probability predicted.
+
+        Returns
+        -------
+        label, tuple of labels, or None
+            The source annotator; a tuple for "top-n"; None for "blend" and "all".
+
+        Raises
+        ------
+        ValueError
+            A label is not among `classes_`, shapes do not fit, or an option is unknown.
+        """
+        check_is_fitted(self)
+        check_option("strategy", strategy, STRATEGIES)
+        check_option("scoring", scoring, SCORINGS)
+        check_option("calibration", calibration, CALIBRATIONS)
+        check_number("n_heads", n_heads, low=1, integer=True)
+        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        if isinstance(y, Ratings):
+            _check_labels_of(y, len(X))
+            n_annotators = y.keep_annotators().n_annotators
+            if n_annotators != 1:
+                raise ValueError(f"y must be the labels of one new annotator, got {n_annotators}.")
+            y, X = y.values[:, 0], X[y.rows]
+        codes = check_known("label", column_or_1d(check_labels("y", y)), self.classes_, "the fitted classes")
+        if len(codes) != len(X):
+            raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels.")
+        logits = self.regressor_.predict_annotators(X)  # (n_samples, n_annotators, n_classes)
+        scores = _score_labels(logits, codes, scoring)
+        chosen = choose_heads(scores[None, :, None], strategy, n_heads, check_random_state(self.random_state))
+        if strategy == "blend":
+            shares = softmax(len(codes) * _score_labels(logits, codes, "log_likelihood"))
+        else:
+            shares = np.full(len(scores), 1.0) if chosen is None else np.isin(np.arange(len(scores)), chosen) * 1.0
+        head = np.einsum("a,akh->kh", shares / shares.sum(), self.heads_, dtype=np.float64)
+        self._selected_head = head
+        if calibration == "prior":
+            head[:, -1] += _bias_towards(softmax(self.predict_logits(X), axis=1), codes)
+        table = pd.DataFrame({"score": scores}, index=self.annotators_)
+        self.selection_ = table.sort_values("score", ascending=False, kind="stable")
+        labels = None if chosen is None else self.annotators_[chosen[0, 0]].tolist()
+        self.selected_annotator_ = labels if labels is None else tuple(labels) if strategy == "top-n" else labels[0]
+        return self.selected_annotator_
+
+    def clear_selection(self) -> AnnotatorMappedClassifier:
+        """Forget the selected annotator; `predict` predicts with the mean of all heads again.
+
+        Returns
+        -------
+        self
+        """
+        self.selected_annotator_ = self._selected_head = None
+        if hasattr(self, "selection_"):
+            del self.selection_
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "regressor_")
+
+
+class _LogitRegressor(AnnotatorMappedRegressor):
+    """The regressor whose predictions are logits: its loss is the cross entropy, of shares as they are."""
+
+    def _start_scale(self, ratings: Ratings) -> None:
+        super()._start_scale(ratings)
+        self._centre, self._half = np.zeros(ratings.n_outputs), np.ones(ratings.n_outputs)
+
+    def _warn_if_blown_up(self, X: np.ndarray) -> None:
+        """Logits have no scale to leave."""
+
+    def _make_net(self, **changes: Any) -> Any:
+        from sklearn_annoser.network import CrossEntropy
+
+        return super()._make_net(criterion=CrossEntropy, **changes)
+
+
+def _check_labels_of(y: Ratings, n_samples: int) -> None:
+    """Raise unless Ratings have one output, the class, and are of these samples."""
+    if y.n_outputs != 1:
+        raise ValueError(f"y must have one output, the class, got {y.n_outputs}: {list(y.outputs)}.")
+    if len(y) != n_samples:
+        raise ValueError(f"X has {n_samples} samples, but y has ratings of {len(y)}.")
+
+
+def _score_labels(logits: np.ndarray, codes: np.ndarray, scoring: str) -> np.ndarray:
+    """Return how well every annotator's logits, (n_samples, n_annotators, n_classes), explain labels."""
+    if scoring == "log_likelihood":
+        return log_softmax(logits.astype(np.float64), axis=2)[np.arange(len(codes)), :, codes].mean(axis=0)
+    classes = np.arange(logits.shape[2])
+    said = logits.argmax(axis=2)[:, :, None] == classes  # (n_samples, n_annotators, n_classes)
+    # How often which label is predicted where which is true: (n_annotators, n_classes, n_classes).
+    table = np.einsum("nt,nap->atp", codes[:, None] == classes, said, dtype=np.float64)
+    true, predicted, agreed = table.sum(axis=2), table.sum(axis=1), np.einsum("akk->ak", table)
+    if scoring == "f1_macro":
+        told = (true + predicted) > 0  # classes of which there are some, on either side
+        f1 = np.divide(2 * agreed, true + predicted, out=np.zeros(agreed.shape), where=told)
+        return f1.sum(axis=1) / told.sum(axis=1)
+    n = len(codes)
+    by_chance = (true * predicted).sum(axis=1) / n**2
+    # If both sides know one label only kappa is undefined: nothing has been told.
+    return np.divide(agreed.sum(axis=1) / n - by_chance, 1 - by_chance, out=np.zeros(len(table)), where=by_chance < 1)
+
+
+def _bias_towards(probability: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return what to add to the biases so that predicted frequencies come nearer to those of labels, (n_classes,)."""
+    predicted = np.maximum(probability.mean(axis=0), 1e-6)
+    counts = np.bincount(codes, minlength=len(predicted))
+    expected = (counts + PRIOR_LABELS * predicted) / (len(codes) + PRIOR_LABELS)
+    return np.log(expected) - np.log(predicted)

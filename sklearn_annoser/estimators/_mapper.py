@@ -1,0 +1,496 @@
+"""`AnnotatorMapper`: enrol all new annotators of a target corpus at once."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.estimators._predictor import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
+from sklearn_annoser.mapping import (
+    STRATEGIES,
+    Forecast,
+    Mapping,
+    Prior,
+    bootstrap_heads,
+    calibrated,
+    count_by_output,
+    fine_tuned_heads,
+    fine_tuned_network,
+    forecast_scores,
+    heads_without,
+    map_annotators,
+)
+from sklearn_annoser.mapping._enroller import CALIBRATIONS, CHOOSING
+from sklearn_annoser.mapping._tune import FINE_TUNES
+from sklearn_annoser.ratings import Ratings
+
+__all__ = ["AnnotatorMapper"]
+
+BLOCK_ROWS = 4096
+FALLBACKS = ("consensus", "nan")
+ENOUGH_SAMPLES = 4096  # without a rating, to tell what the target corpus is like
+
+
+class AnnotatorMapper(AnnotatorPredictor):
+    """Map every annotator of a target corpus to the known annotators of a fitted regressor.
+
+    `fit` takes the enrollment ratings - a few of each new annotator - and gives each new annotator a head made of known
+    ones. Nothing is trained unless `fine_tune` asks for it, and then in a copy. Inside cross-validation wrap the
+    regressor in :class:`sklearn.frozen.FrozenEstimator`, so that it is not cloned back to unfitted.
+
+    Parameters
+    ----------
+    estimator : fitted AnnotatorMappedRegressor, a Pipeline that ends in one, or a FrozenEstimator of either
+        Who knows the source annotators.
+    strategy : {"joint", "separate", "top-n", "blend", "all", "random"}, default="joint"
+        One annotator for all outputs, by the sum of the outputs' CCC (the paper's); the best for each output; the mean
+        of the `n_heads` best; what all known heads and the ratings make one expect, which predicts best with
+        ``calibration="affine"``; the mean of all; a uniform draw.
+    n_heads : int, default=5
+        How many heads "top-n" averages.
+    calibration : {None, "affine"}, default=None
+        Whether to move each one's predictions towards the mean and spread that their enrollment ratings, and those of
+        the known annotators, make one expect.
+    fine_tune : {None, "head", "tower", "all"}, default=None
+        What the enrollment ratings train on from there, before the calibration: nothing; each one's head, in closed
+        form, towards what known annotators make one expect (a blend is there already); heads and towers of a copy of
+        the source network, by gradient steps with all new annotators together; or all its weights. How long is
+        cross-validated.
+    min_ratings : int, default=2
+        Annotators with fewer enrollment ratings of every output are not mapped. With 1, a single rating picks the head
+        of the smallest absolute error.
+    n_bootstrap : int, default=100
+        Resamples behind the confidence; 0 for none.
+    n_folds : int, default=5
+        Folds of the enrollment ratings behind the expected score; 0 for none.
+    min_expected_score : float, default=None
+        Annotators whose expected score, averaged over the outputs, is lower are not served by their mapping. None:
+        everybody is.
+    fallback : {"consensus", "nan"}, default="consensus"
+        What they get instead: the mean of all heads, or NaN.
+    on_unknown : {"warn", "raise", "consensus"}, default="warn"
+        What to do about annotators with too few or equal enrollment ratings, and about annotators never enrolled: use
+        the mean of all heads with a warning, raise an error, or use it silently.
+    random_state : int, RandomState or None, default=None
+        Seed of the resamples, of the "random" strategy and of the fine-tuning.
+
+    Attributes
+    ----------
+    mapping_ : DataFrame, indexed by annotator
+        `source` (who serves; `source_<output>` for "separate", a tuple for "top-n", None for "blend", "all" and where
+        the mean of all heads has to serve), the chosen head's CCC on the enrollment ratings for each output as
+        `ccc_<output>`, the CCC to expect on others as `expected_<output>` with the bounds of an 80 % interval,
+        `low_<output>` and `high_<output>`, `confidence` (0.5 is luck, 1 is clear), `n_ratings`, what the calibration
+        did, `slope_<output>` and `offset_<output>`, and with `min_expected_score` whether the mapping is `trusted`.
+        Fine-tuning starts from that mapping; the calibration alone is of what came of it.
+    scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
+        The score of every source head for every new annotator: the CCC, or minus the absolute error of one rating.
+    annotators_ : array, shape (n_annotators,)
+        The new annotators.
+    heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
+        Their heads, fine-tuned and calibrated.
+    tuned_ : AnnotatorMappedRegressor or None
+        The fine-tuned copy of the source that the heads belong to; None if its hidden features are the source's.
+    outputs_ : tuple of str
+        Names of the outputs.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of str, shape (n_features_in_,)
+        Names of the features, if `X` had string column names.
+
+    References
+    ----------
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
+    Recognition", 2025, https://arxiv.org/abs/2509.12295
+
+    Examples
+    --------
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
+    >>> from sklearn_annoser.datasets import make_corpora
+    >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
+    >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
+    >>> model = model.fit(source.X, source.ratings)
+    >>> mapper = AnnotatorMapper(FrozenEstimator(model), calibration="affine", random_state=0)
+    >>> mapper = mapper.fit(target.X[:100], target.ratings[:100])
+    >>> mapper.predict(target.X[100:], annotator="target_000").shape
+    (200, 2)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        strategy: str = "joint",
+        n_heads: int = 5,
+        calibration: str | None = None,
+        fine_tune: str | None = None,
+        min_ratings: int = 2,
+        n_bootstrap: int = 100,
+        n_folds: int = 5,
+        min_expected_score: float | None = None,
+        fallback: str = "consensus",
+        on_unknown: str = "warn",
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.strategy = strategy
+        self.n_heads = n_heads
+        self.calibration = calibration
+        self.fine_tune = fine_tune
+        self.min_ratings = min_ratings
+        self.n_bootstrap = n_bootstrap
+        self.n_folds = n_folds
+        self.min_expected_score = min_expected_score
+        self.fallback = fallback
+        self.on_unknown = on_unknown
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, annotators: Any = None, groups: Any = None) -> AnnotatorMapper:
+        """Enrol every annotator of `y`.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the enrollment samples. Samples without a rating are welcome: they tell "blend" and the
+            calibration what the target corpus is like.
+        y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Enrollment ratings; or one rating a sample, by `annotators`.
+        annotators : array-like, shape (n_samples,), default=None
+            Who gave each rating, if `y` is an array. None: all are by one annotator, "consensus".
+        groups : array-like, shape (n_samples,), default=None
+            Group (speaker) of each sample: fine-tuning is judged on groups that it has not seen.
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        _, source = split_source(self.estimator)
+        if not hasattr(source, "prior_"):
+            raise TypeError(
+                f"estimator must know a source corpus, got {type(source).__name__}: give the AnnotatorMappedRegressor "
+                "behind it, or its to_regressor()."
+            )
+        self.outputs_ = tuple(source.outputs_)
+        ratings = self._check_X_y(X, y, annotators)
+        source.check_scale(ratings)
+        if groups is not None:
+            check_consistent_length(X, groups)
+        self.tuned_ = None
+        is_rated = np.diff(ratings.indptr) > 0
+        ratings = ratings[is_rated]
+        hidden = np.concatenate(list(self._hidden_of_rows(X, np.flatnonzero(is_rated))))
+        prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
+        rng = self._rng()
+        how = {name: getattr(self, name) for name in ("strategy", "n_heads", "min_ratings")}
+        mapping = start = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **how)
+        if self.calibration is not None:
+            mapping = calibrated(start, hidden, ratings, prior, with_offset=self.strategy != "blend")
+        confidences, forecast = self._confidences(hidden, source.heads_, ratings, rng), None
+        if self.n_folds:
+            forecast = forecast_scores(
+                mapping,
+                hidden,
+                source.heads_,
+                ratings,
+                prior,
+                n_folds=self.n_folds,
+                rng=rng,
+                calibration=self.calibration,
+                **how,
+            )
+        if self.fine_tune is not None:
+            mapping = self._fine_tuned(start, X, is_rated, ratings, groups, hidden, prior, rng)
+        self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
+        self._report_unmapped(mapping)
+        self.mapping_ = self._table(mapping, ratings, source.annotators_, confidences)
+        if forecast is not None:
+            self._take_forecast(forecast, source.heads_)
+        return self
+
+    def _fine_tuned(
+        self,
+        start: Mapping,
+        X: Any,
+        is_rated: np.ndarray,
+        ratings: Ratings,
+        groups: Any,
+        hidden: np.ndarray,
+        prior: Prior,
+        rng: np.random.RandomState,
+    ) -> Mapping:
+        """Train on from a mapping as `fine_tune` says, and calibrate what came of it."""
+        steps, source = split_source(self.estimator)
+        shifted = self.strategy == "blend"
+        if self.fine_tune == "head":
+            tuned = start if shifted else fine_tuned_heads(start, hidden, source.heads_, ratings, prior)
+            shifted = True
+        else:
+            rows = np.flatnonzero(is_rated)
+            taken = _take_rows(X, rows)
+            seed = rng.randint(2**31 - 1)
+            tuned, self.tuned_ = fine_tuned_network(
+                start,
+                source,
+                taken if steps is None else steps.transform(taken),
+                ratings,
+                train=str(self.fine_tune),
+                start_without=partial(self._start_without, start, hidden, ratings, prior, seed),
+                groups=None if groups is None else np.asarray(groups)[rows],
+                seed=seed,
+            )
+            hidden = np.concatenate(list(self._hidden_of_rows(X, rows)))
+            prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
+        return tuned if self.calibration is None else calibrated(tuned, hidden, ratings, prior, with_offset=not shifted)
+
+    def _start_without(
+        self, start: Mapping, hidden: np.ndarray, ratings: Ratings, prior: Prior, seed: int, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the heads to start from for whoever is to be judged on some samples."""
+        if self.strategy in ("all", "random"):  # these look at no ratings
+            return start.heads
+        left_out = np.isin(ratings.rows, rows)
+        how = {"strategy": self.strategy, "n_heads": self.n_heads}
+        heads, rng = split_source(self.estimator)[1].heads_, np.random.RandomState(seed)
+        return heads_without(start, hidden, heads, ratings, left_out, prior=prior, rng=rng, **how)
+
+    def _take_forecast(self, forecast: Forecast, source_heads: np.ndarray) -> None:
+        """Add what to expect to the table, and serve nobody by a mapping that promises too little."""
+        for kind, values in (("expected", forecast.score), ("low", forecast.low), ("high", forecast.high)):
+            for output, name in enumerate(self.outputs_):
+                self.mapping_[f"{kind}_{name}"] = values[:, output]
+        if self.min_expected_score is None:
+            return
+        trusted = forecast.score.mean(axis=1) >= self.min_expected_score
+        self.mapping_["trusted"] = trusted
+        everyone = source_heads.mean(axis=0, dtype=np.float64)
+        self.heads_[~trusted] = everyone if self.fallback == "consensus" else np.nan
+
+    def _check_parameters(self) -> None:
+        """Check the constructor's parameters, each by name."""
+        check_option("strategy", self.strategy, STRATEGIES)
+        check_option("calibration", self.calibration, CALIBRATIONS)
+        check_option("fine_tune", self.fine_tune, FINE_TUNES)
+        check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
+        check_number("n_heads", self.n_heads, low=1, integer=True)
+        check_number("min_ratings", self.min_ratings, low=1, integer=True)
+        check_number("n_bootstrap", self.n_bootstrap, low=0, integer=True)
+        check_option("fallback", self.fallback, FALLBACKS)
+        if check_number("n_folds", self.n_folds, low=0, integer=True) == 1:
+            raise ValueError("n_folds must be 0, for no expected score, or at least 2, got 1.")
+        if self.min_expected_score is not None:
+            check_number("min_expected_score", self.min_expected_score, low=-1, high=1)
+            if self.fine_tune is not None:
+                raise ValueError(
+                    f"min_expected_score judges the mapping, not what fine_tune={self.fine_tune!r} makes of it: one of "
+                    "them must be None."
+                )
+            if not self.n_folds:
+                raise ValueError("min_expected_score needs an expected score: n_folds must be at least 2, got 0.")
+
+    def _check_X_y(self, X: Any, y: Any, annotators: Any) -> Ratings:
+        """Check features, and return Ratings whatever y was given as."""
+        if isinstance(y, Ratings):
+            if annotators is not None:
+                raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
+            self._check_X(X, reset=True)
+            ratings, self.target_ndim_ = y, y.ndim
+        else:
+            if split_source(self.estimator)[0] is None:
+                _, checked = validate_data(self, X, y, multi_output=True, y_numeric=True)
+            else:
+                _, checked = validate_data(self, X, y, skip_check_array=True)
+            ratings = ratings_of_rows(y, checked, annotators)
+            self.target_ndim_ = np.ndim(checked)
+        check_consistent_length(X, ratings)
+        if not ratings.n_ratings:
+            raise ValueError("y has no ratings: there is nobody to enrol.")
+        self.check_outputs(ratings)
+        return ratings
+
+    def _check_X(self, X: Any, *, reset: bool) -> None:
+        """Check features; those of a pipeline are its own affair, and only counted here."""
+        validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
+
+    def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
+        for start in range(0, len(rows), BLOCK_ROWS):
+            taken = _take_rows(X, rows[start : start + BLOCK_ROWS])
+            yield from (hidden for _, hidden in self._iter_hidden(taken))
+
+    def _prior(self, source: Any, X: Any, unrated: np.ndarray, hidden: np.ndarray) -> Prior:
+        """Return what is known of the target corpus before anyone is enrolled."""
+        some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
+        return source.prior_.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
+
+    def _report_unmapped(self, mapping: Mapping) -> None:
+        """Warn or raise where the mean of all heads has to serve."""
+        unmapped = self.annotators_[~mapping.mapped.all(axis=1)]
+        if not len(unmapped) or self.on_unknown == "consensus":
+            return
+        message = (
+            f"{len(unmapped)} of {len(self.annotators_)} annotators, for example {unmapped[:3].tolist()}, cannot be "
+            f"mapped: they have fewer than min_ratings={self.min_ratings} enrollment ratings, or all of them are equal."
+        )
+        if self.on_unknown == "raise":
+            raise ValueError(f'{message} on_unknown="consensus" serves them with the mean of all heads.')
+        warnings.warn(f"{message} The mean of all heads is used.", stacklevel=3)
+
+    def _confidences(
+        self, hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Return how clear each annotator's choice is, NaN where none was made."""
+        confidences = np.full(ratings.n_annotators, np.nan)
+        if self.strategy not in CHOOSING or self.n_bootstrap == 0:
+            return confidences
+        order = np.argsort(ratings.codes, kind="stable")
+        ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
+        for code, mine in enumerate(np.split(order, ends[:-1])):
+            _, confidences[code] = bootstrap_heads(
+                hidden[ratings.rows[mine]],
+                heads,
+                ratings.values[mine],
+                strategy=self.strategy,
+                n_bootstrap=self.n_bootstrap,
+                rng=rng,
+            )
+        return confidences
+
+    def _table(
+        self, mapping: Mapping, ratings: Ratings, source_labels: np.ndarray, confidences: np.ndarray
+    ) -> pd.DataFrame:
+        """Return one row an annotator: who serves them, how well it fits, how sure that is."""
+        columns: dict[str, Any] = {}
+        index = pd.Index(ratings.annotators, name="annotator")
+        if self.strategy == "separate":
+            for output, name in enumerate(self.outputs_):
+                columns[f"source_{name}"] = self._sources(mapping, source_labels, output, index)
+        else:
+            columns["source"] = self._sources(mapping, source_labels, 0, index)
+        has_ccc = mapping.mapped & (count_by_output(ratings) > 1)
+        for output, name in enumerate(self.outputs_):
+            best: Any = np.nan
+            if mapping.chosen is not None:
+                codes = mapping.chosen[:, output, 0]
+                best = np.where(has_ccc[:, output], mapping.scores[np.arange(len(codes)), codes, output], np.nan)
+            columns[f"ccc_{name}"] = best
+        columns["confidence"] = confidences
+        columns["n_ratings"] = np.bincount(ratings.codes, minlength=ratings.n_annotators)
+        if self.calibration is not None:
+            for output, name in enumerate(self.outputs_):
+                columns[f"slope_{name}"] = mapping.slope[:, output]
+                columns[f"offset_{name}"] = mapping.offset[:, output]
+        return pd.DataFrame(columns, index=index)
+
+    def _sources(self, mapping: Mapping, labels: np.ndarray, output: int, index: pd.Index) -> pd.Series:
+        """Return who serves each annotator on one output: a label, a tuple for "top-n", None for all."""
+        served: list[Any] = [None] * len(index)
+        if mapping.chosen is not None:
+            chosen = labels[mapping.chosen[:, output]].tolist()  # n_targets lists of n_chosen plain labels
+            for target in np.flatnonzero(mapping.mapped[:, output]):
+                served[target] = tuple(chosen[target]) if self.strategy == "top-n" else chosen[target][0]
+        return pd.Series(served, index=index, dtype=object)  # else pandas makes NaN of None, and 1.0 of 1
+
+    def to_regressor(self) -> Any:
+        """Return a regressor that knows the new annotators, with the heads that the mapping gave them, to fine-tune.
+
+        Returns
+        -------
+        AnnotatorMappedRegressor, or a Pipeline that ends in one
+            A copy of the source, whose `annotators_` are those whom this mapper serves. With ``warm_start=True`` its
+            `fit` goes on from here; the steps of a Pipeline stay as they are.
+        """
+        check_is_fitted(self)
+        steps, source = split_source(self.estimator)
+        served = np.isfinite(self.heads_).all(axis=(1, 2))
+        regressor = (self.tuned_ or source).with_heads(self.annotators_[served], self.heads_[served])
+        if steps is None:
+            return regressor
+        # Frozen: the trunk has learned features as these steps make them, and the source's own must not be changed.
+        frozen = [(name, step if step == "passthrough" else _frozen_copy(step)) for name, step in steps.steps]
+        return Pipeline([*frozen, ("annotatormappedregressor", regressor)])
+
+    # ------------------------------------------------------------------ what AnnotatorPredictor asks for
+
+    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over what the heads see of each sample, in blocks.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+
+        Yields
+        ------
+        rows : slice
+            The samples of the block.
+        hidden : array, shape (n_block, n_outputs, n_hidden)
+            Output of the towers, fine-tuned ones if they were.
+        """
+        check_is_fitted(self)
+        self._check_X(X, reset=False)
+        yield from self._iter_hidden(X)
+
+    def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over the hidden features of X, in blocks."""
+        steps, source = split_source(self.estimator)
+        yield from (self.tuned_ or source).iter_hidden(X if steps is None else steps.transform(X))
+
+    def _default_head(self) -> tuple[np.ndarray, bool]:
+        served = np.isfinite(self.heads_).all(axis=(1, 2))  # all but those whom fallback="nan" leaves out
+        if not served.any():
+            return np.full_like(self.heads_[0], np.nan), False
+        return self.heads_[served].mean(axis=0, dtype=np.float64).astype(self.heads_.dtype), False
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "mapping_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _frozen_copy(step: Any) -> FrozenEstimator:
+    """Return a copy of a fitted step that no fit changes."""
+    return FrozenEstimator(copy.deepcopy(step.estimator if isinstance(step, FrozenEstimator) else step))
+
+
+def _take_rows(X: Any, rows: np.ndarray) -> Any:
+    """Return some samples of whatever a pipeline may take: a frame, an array, a sparse matrix, a list."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if isinstance(X, (list, tuple)):
+        return [X[row] for row in rows]
+    return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
+
+
+def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:
+    """Return the steps before a fitted source regressor, None without any, and the regressor."""
+    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    steps = estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator) > 1 else None
+    regressor = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not hasattr(regressor, "iter_hidden"):
+        raise TypeError(
+            f"estimator must be an AnnotatorMappedRegressor, or a Pipeline that ends in one, got "
+            f"{type(regressor).__name__}."
+        )
+    message = (
+        "estimator is not fitted: fit it on the source corpus first. Inside cross-validation wrap it in "
+        "sklearn.frozen.FrozenEstimator, else its fit is lost when scikit-learn clones it."
+    )
+    check_is_fitted(regressor, msg=message)
+    return steps, regressor

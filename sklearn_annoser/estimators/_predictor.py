@@ -1,0 +1,261 @@
+"""Predicting with linear heads: what the regressor and the mapper have in common."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_annoser._validation import check_finite_values, check_known, check_number, check_option
+from sklearn_annoser.mapping import predict_rated
+from sklearn_annoser.metrics import ccc_score, individual_ccc_score
+from sklearn_annoser.ratings import CONSENSUS, Ratings
+
+__all__ = ["ON_UNKNOWN", "AnnotatorPredictor", "ratings_of_rows"]
+
+ON_UNKNOWN = ("warn", "raise", "consensus")
+
+
+class AnnotatorPredictor(RegressorMixin, BaseEstimator):
+    """An estimator that predicts by one linear head for each annotator on hidden features of the samples.
+
+    A subclass has the fitted attributes `annotators_`, `outputs_`, `heads_` and `target_ndim_`, the parameters
+    `on_unknown` and `random_state`, and the two methods below.
+    """
+
+    annotators_: np.ndarray  # (n_annotators,)
+    outputs_: tuple[str, ...]
+    heads_: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1)
+    target_ndim_: int
+    on_unknown: str
+    random_state: Any
+
+    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over what the heads see of each sample, in blocks.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+
+        Yields
+        ------
+        rows : slice
+            The samples of the block.
+        hidden : array, shape (n_block, n_outputs, n_hidden)
+            Hidden features.
+        """
+        raise TypeError(f"{type(self).__name__} must have iter_hidden.")
+
+    def _default_head(self) -> tuple[np.ndarray, bool]:
+        """Return the head that serves where no annotator is named, and whether a user chose it."""
+        raise TypeError(f"{type(self).__name__} must have _default_head.")
+
+    def predict(self, X: Any, annotator: Any = None) -> np.ndarray:
+        """Predict the ratings of one annotator.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        annotator : label, default=None
+            One of `annotators_`. None: the selected annotator, or the consensus while none is selected.
+
+        Returns
+        -------
+        array, shape (n_samples,) or (n_samples, n_outputs)
+            As the ratings of the training were: one-dimensional for one output.
+        """
+        check_is_fitted(self)
+        if annotator is None:
+            head = self._default_head()[0]
+        elif np.ndim(annotator):
+            raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
+        else:
+            head = self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
+        return self._predict_head(X, head)
+
+    def _predict_head(self, X: Any, head: np.ndarray) -> np.ndarray:
+        """Predict with a single head, (n_outputs, n_hidden + 1)."""
+        blocks = [np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1] for _, hidden in self.iter_hidden(X)]
+        predicted = np.concatenate(blocks, dtype=np.float64)
+        return predicted[:, 0] if self.target_ndim_ == 1 else predicted
+
+    def predict_annotators(self, X: Any, annotators: Any = None) -> np.ndarray:
+        """Predict the ratings of every annotator.
+
+        The result grows with samples times annotators; :meth:`iter_predict_annotators` walks over it.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        annotators : array-like of labels, default=None
+            Which annotators, in which order. None: all of `annotators_`.
+
+        Returns
+        -------
+        array, shape (n_samples, n_annotators, n_outputs)
+        """
+        check_is_fitted(self)
+        heads = self._heads_of(annotators)
+        return np.concatenate([_predict_all(hidden, heads) for _, hidden in self.iter_hidden(X)])
+
+    def iter_predict_annotators(
+        self, X: Any, annotators: Any = None, *, max_bytes: int = 2**24
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over the predictions for every annotator in blocks of bounded memory.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        annotators : array-like of labels, default=None
+            Which annotators, in which order. None: all of `annotators_`.
+        max_bytes : int, default=2**24
+            Most bytes of a block; one sample is the smallest block.
+
+        Yields
+        ------
+        rows : slice
+            The samples of the block.
+        predictions : array, shape (n_block, n_annotators, n_outputs)
+        """
+        check_is_fitted(self)
+        check_number("max_bytes", max_bytes, low=1, integer=True)
+        heads = self._heads_of(annotators)
+        step = max(1, max_bytes // max(heads[:, :, 0].nbytes, 1))
+        for rows, hidden in self.iter_hidden(X):
+            for start in range(0, len(hidden), step):
+                block = hidden[start : start + step]
+                yield slice(rows.start + start, rows.start + start + len(block)), _predict_all(block, heads)
+
+    def predict_ratings(self, X: Any, ratings: Ratings) -> Ratings:
+        """Predict each rating as its annotator would give it.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        ratings : Ratings
+            Who rated which sample; the values are not looked at. Annotators that are not known are predicted as
+            ``predict(X)`` does, or refused, as `on_unknown` says. A model of the consensus
+            alone predicts them silently.
+
+        Returns
+        -------
+        Ratings
+            The same samples and annotators with predicted values.
+        """
+        check_is_fitted(self)
+        if not isinstance(ratings, Ratings):
+            raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
+        self.check_outputs(ratings)
+        self._check_served(ratings)
+        codes = self._codes_of(ratings)
+        heads = np.concatenate([self.heads_, self._default_head()[0][None]])  # -1 is the last
+        return ratings.with_values(predict_rated(self.iter_hidden(X), heads, ratings, codes))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the concordance of predictions and ratings (CCC, not R²; -1 to 1, higher is better).
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Features of the samples.
+        y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Ratings: the mean over annotators of each one's CCC. An array: the CCC of ``predict(X)`` with it.
+        sample_weight : array-like, shape (n_samples,), default=None
+            Weight of each sample; for arrays only.
+
+        Returns
+        -------
+        float
+        """
+        if not isinstance(y, Ratings):
+            return float(ccc_score(y, self.predict(X), sample_weight=sample_weight))
+        if sample_weight is not None:
+            raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
+        return float(individual_ccc_score(y, self.predict_ratings(X, y)))
+
+    def _rng(self) -> np.random.RandomState:
+        """Return the random numbers that `random_state` stands for."""
+        try:
+            return check_random_state(self.random_state)
+        except ValueError as error:
+            raise ValueError(
+                f"random_state must be None, an integer or a RandomState, got {self.random_state!r}."
+            ) from error
+
+    def _codes_of(self, ratings: Ratings) -> np.ndarray:
+        """Return the head of each rating, -1 where the annotator is unknown and the user allows that."""
+        known = pd.Index(self.annotators_).get_indexer(pd.Index(ratings.annotators))
+        used = np.bincount(ratings.codes, minlength=ratings.n_annotators) > 0
+        unknown = ratings.annotators[used & (known < 0)]
+        chosen = self._default_head()[1]
+        if len(unknown) and check_option("on_unknown", self.on_unknown, ON_UNKNOWN) != "consensus" and not chosen:
+            message = (
+                f"{len(unknown)} of {int(used.sum())} annotators are unknown, for example {unknown[:3].tolist()}; "
+                f"{type(self).__name__} knows {len(self.annotators_)}."
+            )
+            if self.on_unknown == "raise":
+                raise ValueError(f'{message} on_unknown="consensus" predicts the consensus for them.')
+            warnings.warn(f"{message} The consensus is predicted for them.", stacklevel=3)
+        return known[ratings.codes]
+
+    def _check_served(self, ratings: Ratings) -> None:
+        """Raise if someone has been left without predictions."""
+        silent = self.annotators_[~np.isfinite(self.heads_).all(axis=(1, 2))]
+        asked = silent[np.isin(silent, ratings.keep_annotators().annotators)]
+        if len(asked):
+            raise ValueError(
+                f"{len(asked)} annotators are not trusted, for example {asked[:3].tolist()}, and get no prediction. "
+                'Leave them out with ratings.keep_annotators(...), or use fallback="consensus".'
+            )
+
+    def check_outputs(self, ratings: Ratings) -> None:
+        """Raise unless ratings have as many outputs as the heads, and not in another order.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            Ratings of another corpus.
+        """
+        if ratings.n_outputs != len(self.outputs_):
+            raise ValueError(
+                f"ratings must have {len(self.outputs_)} outputs, {list(self.outputs_)}, got {ratings.n_outputs}: "
+                f"{list(ratings.outputs)}."
+            )
+        if ratings.outputs != self.outputs_ and set(ratings.outputs) == set(self.outputs_):
+            raise ValueError(
+                f"ratings must have the outputs in the order {list(self.outputs_)}, got {list(ratings.outputs)}."
+            )
+
+    def _heads_of(self, annotators: Any) -> np.ndarray:
+        """Return the heads of some annotators, or all."""
+        if annotators is None:
+            return self.heads_
+        if np.ndim(annotators) == 0:
+            raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
+        return self.heads_[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
+
+
+def ratings_of_rows(y: Any, checked: np.ndarray, annotators: Any = None) -> Ratings:
+    """Return Ratings of an array y with one rating a sample; the columns of a DataFrame name the outputs."""
+    outputs = [str(column) for column in y.columns] if hasattr(y, "columns") else None
+    values = check_finite_values("y", checked)
+    return Ratings.from_rows(values, CONSENSUS if annotators is None else annotators, outputs=outputs)
+
+
+def _predict_all(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """Predict all heads on a block, (n_samples, n_heads, n_outputs)."""
+    predicted = np.empty((len(hidden), *heads.shape[:2]), dtype=heads.dtype)
+    for output in range(heads.shape[1]):
+        predicted[:, :, output] = hidden[:, output] @ heads[:, output, :-1].T + heads[:, output, -1]
+    return predicted

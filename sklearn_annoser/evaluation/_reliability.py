@@ -1,0 +1,187 @@
+"""Reliability: whether forecasts of the CCC hold, and whether leaving out the least promising annotators helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_consistent_length, check_random_state
+from tqdm.auto import tqdm
+
+from sklearn_annoser._validation import check_number
+from sklearn_annoser.estimators._mapper import split_source
+from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
+from sklearn_annoser.mapping import count_by_output, forecast_scores, map_annotators, predict_pairs
+from sklearn_annoser.metrics import annotator_ccc
+from sklearn_annoser.ratings import Ratings
+
+__all__ = ["check_forecasts", "coverage_table", "risk_coverage"]
+
+LEVELS = (0.5, 0.8, 0.95)
+
+
+def check_forecasts(
+    source: Any,
+    X: Any,
+    ratings: Ratings,
+    *,
+    enrollment: Any = (20,),
+    n_reserved: int | None = None,
+    n_draws: int = 10,
+    levels: Any = LEVELS,
+    random_state: Any = None,
+    verbose: int = 0,
+    **how: Any,
+) -> pd.DataFrame:
+    """Forecast the CCC of new annotators from a few ratings, and compare it with that on all others.
+
+    Parameters
+    ----------
+    source : fitted AnnotatorMappedRegressor, or a fitted Pipeline that ends in one
+        Who knows the source annotators.
+    X : array-like, shape (n_samples, n_features)
+        Features of the target corpus.
+    ratings : Ratings
+        Ratings of the target corpus. Annotators with fewer than four ratings beyond `n_reserved` are left out.
+    enrollment : sequence of int, default=(20,)
+        Numbers of enrollment ratings.
+    n_reserved : int, default=None
+        Ratings of each annotator that are not scored. None: the largest enrollment.
+    n_draws : int, default=10
+        Random draws of enrollment ratings.
+    levels : sequence of float, default=(0.5, 0.8, 0.95)
+        What the intervals say that they hold.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws.
+    verbose : int, default=0
+        1 shows a progress bar.
+    **how : dict
+        Arguments of :func:`~sklearn_annoser.mapping.map_annotators`, such as `strategy` and `calibration`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each draw, enrollment size, annotator, output and level: the `ccc` of the `n_unseen` ratings, the
+        `expected` one, and the bounds `low` and `high` of its interval, which allows for the number of ratings. An
+        annotator without a CCC on an output, for want of unseen ratings, is left out there.
+
+    Examples
+    --------
+    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser.datasets import make_corpora
+    >>> from sklearn_annoser.evaluation import check_forecasts, coverage_table
+    >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
+    >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
+    >>> model = model.fit(source.X, source.ratings)
+    >>> results = check_forecasts(model, target.X, target.ratings, n_draws=2, strategy="blend", random_state=0)
+    >>> list(coverage_table(results).columns)
+    ['0.5', '0.8', '0.95']
+    """
+    sizes = [check_number("enrollment", size, low=1, integer=True) for size in np.atleast_1d(enrollment).tolist()]
+    n_reserved = max(sizes) if n_reserved is None else n_reserved
+    check_number("n_reserved", n_reserved, low=max(sizes), integer=True)
+    check_number("n_draws", n_draws, low=1, integer=True)
+    levels = [check_number("levels", level, low=0, high=1) for level in np.atleast_1d(levels).tolist()]
+    if not isinstance(ratings, Ratings):
+        raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
+    check_consistent_length(X, ratings)
+    _, regressor = split_source(source)
+    regressor.check_outputs(ratings)
+    regressor.check_scale(ratings)
+    ratings = ratings.keep_annotators(min_ratings=n_reserved + 4)
+    if not ratings.n_annotators:
+        raise ValueError(f"no annotator has {n_reserved + 4} ratings: {n_reserved} to enrol with and four to score on.")
+    how = {"calibration": None, "min_ratings": 1} | how
+    rng = check_random_state(random_state)
+    known = Remembered(source, X)
+    prior = known.prior_.with_samples([known.hidden_])
+    frames = []
+    with tqdm(total=n_draws * len(sizes), desc="forecasts", disable=not verbose) as bar:
+        for draw in range(n_draws):
+            place = shuffled_places(ratings, rng)
+            test = ratings.keep_ratings(place >= n_reserved)
+            for size in sizes:
+                enrolled = ratings.keep_ratings(place < size)
+                table = _check_one(known, prior, enrolled, test, levels, rng, how)
+                frames.append(table.assign(draw=draw, n_enrollment=size))
+                bar.update()
+    return pd.concat(frames, ignore_index=True)
+
+
+def _check_one(
+    known: Remembered,
+    prior: Any,
+    enrolled: Ratings,
+    test: Ratings,
+    levels: list[float],
+    rng: np.random.RandomState,
+    how: dict[str, Any],
+) -> pd.DataFrame:
+    """Map, forecast at each level, and score."""
+    hidden, heads = known.hidden_, known.heads_
+    mapping = map_annotators(hidden, heads, enrolled, prior=prior, rng=rng, with_scores=False, **how)
+    predicted = test.with_values(predict_pairs(hidden, mapping.heads, test.rows, test.codes))
+    scores = annotator_ccc(test, predicted).drop(columns="n_ratings")
+    n_unseen = count_by_output(test)
+    seed = rng.randint(2**31 - 1)
+    frames = []
+    for level in levels:
+        told = forecast_scores(
+            mapping,
+            hidden,
+            heads,
+            enrolled,
+            prior,
+            level=level,
+            n_unseen=n_unseen,
+            rng=np.random.RandomState(seed),
+            **how,
+        )
+        columns = {"ccc": scores.to_numpy(), "expected": told.score, "low": told.low, "high": told.high}
+        for output, name in enumerate(test.outputs):
+            own = {column: values[:, output] for column, values in (columns | {"n_unseen": n_unseen}).items()}
+            frames.append(pd.DataFrame(own).assign(annotator=test.annotators, output=name, level=level))
+    return pd.concat(frames, ignore_index=True).dropna(subset="ccc")
+
+
+def coverage_table(results: pd.DataFrame, by: Any = ("n_enrollment",)) -> pd.DataFrame:
+    """Count how often the intervals hold the CCC.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What :func:`check_forecasts` returned, or several of them.
+    by : sequence of str, default=("n_enrollment",)
+        Columns that tell the rows of the table apart.
+
+    Returns
+    -------
+    DataFrame
+        A row for each combination of `by`, a column for each level: the share of forecasts that hold.
+    """
+    holds = (results["low"] <= results["ccc"]) & (results["ccc"] <= results["high"])
+    table = results.assign(holds=holds).groupby([*by, "level"], sort=False)["holds"].mean().unstack("level")
+    table.columns = [f"{level:g}" for level in table.columns]
+    return table
+
+
+def risk_coverage(results: pd.DataFrame, *, by: str = "expected") -> pd.DataFrame:
+    """Average the CCC of the most promising annotators only, from all of them to the best.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What :func:`check_forecasts` returned.
+    by : str, default="expected"
+        Column that ranks the forecasts; "ccc" is the ranking that nobody can know.
+
+    Returns
+    -------
+    DataFrame
+        Columns `coverage`, the share that is served, and `ccc`, its mean: what is left after serving no others.
+    """
+    one = results[results["level"] == results["level"].iloc[0]]
+    ccc = one.sort_values(by, ascending=False, kind="stable")["ccc"].to_numpy()
+    n = np.arange(1, len(ccc) + 1)
+    return pd.DataFrame({"coverage": n / len(ccc), "ccc": ccc.cumsum() / n})

@@ -1,0 +1,21 @@
+"""The paper's experiment on any corpora: train, map, fine-tune, and a report."""
+
+from sklearn_annoser.reproduce._experiment import (
+    PAPER_STRATEGIES,
+    PUBLISHED,
+    compare_published,
+    reproduce,
+    summarize_levels,
+    write_random_encoders,
+    write_report,
+)
+
+__all__ = [
+    "PAPER_STRATEGIES",
+    "PUBLISHED",
+    "compare_published",
+    "reproduce",
+    "summarize_levels",
+    "write_random_encoders",
+    "write_report",
+]
