@@ -53,7 +53,15 @@ def broken_imports(source, module):
     return found
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path):
+    """Return the name of a module's file below the package."""
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_import_from_lower_rows_only(path):
     module = path.relative_to(PACKAGE).with_suffix("").parts[0]
     if module != "__init__":  # the table of contents
@@ -81,6 +89,94 @@ def test_every_module_has_its_row():
 )
 def test_an_import_upwards_or_sideways_is_found_wherever_it_stands(line):
     assert broken_imports(f"import torch\nfrom sklearn_annoser.ratings import Ratings\n{line}\n", "mapping")
+
+
+def not_by_the_door(source, module):
+    """Return the public names of other folders that a module imports from the files inside them."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and re.fullmatch(r"sklearn_annoser\.\w+\._\w+", node.module or ""):
+            room = node.module.split(".")[1]
+            public = importlib.import_module(f"sklearn_annoser.{room}").__all__
+            found += [alias.name for alias in node.names if room != module and alias.name in public]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_public_names_of_other_folders_are_imported_from_the_folder(path):
+    assert not_by_the_door(path.read_text(), path.relative_to(PACKAGE).parts[0]) == []
+
+
+def test_a_public_name_that_is_fetched_from_inside_a_folder_is_found():
+    line = "from sklearn_annoser.ratings._ratings import Ratings"
+    assert not_by_the_door(line, "mapping") == ["Ratings"]
+    assert not_by_the_door(line, "ratings") == []
+
+
+@pytest.mark.parametrize("room", sorted(each.name for each in PACKAGE.iterdir() if (each / "__init__.py").exists()))
+def test_a_folder_begins_with_its_table_of_contents(room):
+    home = importlib.import_module(f"sklearn_annoser.{room}")
+    assert len(home.__doc__.splitlines()) <= 3
+    assert sorted(home.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)) == home.__all__
+    assert all(hasattr(home, name) for name in home.__all__)
+
+
+# ---------------------------------------------------------------------- a house to live in
+
+LONGEST_FILE = 500
+MOST_PARAMETERS = 6
+# Public doors with more options, by keyword only, as scikit-learn's own functions have them.
+DOORS = {
+    "check_forecasts",
+    "compare_folds",
+    "compare_strategies",
+    "cross_corpus",
+    "bootstrap_interval",
+    "from_long",
+    "make_corpora",
+    "read_ratings",
+    "reproduce",
+    "write_msp_podcast",
+}
+SOURCES = sorted(
+    path for room in ("sklearn_annoser", "tests", "benchmarks", "examples") for path in (ROOT / room).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+def long_lists(source):
+    """Return the functions, constructors aside, that have too many parameters for anyone to keep in mind."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "__init__":
+            given = node.args
+            names = [each.arg for each in given.posonlyargs + given.args]
+            n_named = len(names) - (names[:1] in (["self"], ["cls"])) + bool(given.vararg)
+            if n_named + len(given.kwonlyargs) + bool(given.kwarg) > MOST_PARAMETERS:
+                found.append((node.name, n_named))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_function_has_a_long_list_of_parameters(path):
+    for name, n_named in long_lists(path.read_text()):
+        assert name in DOORS
+        assert n_named <= 3
+
+
+def test_long_lists_of_parameters_are_found():
+    functions = ["f(a, b, c, d, e, f, g)", "g(self, a, b, c, *, d, e=1, f=2)", "h(a, *, b, c, d, e, f, **g)"]
+    source = "\n".join(f"def {each}: ..." for each in functions)
+    assert long_lists(source) == [("f", 7), ("h", 1)]
+
+
+@pytest.mark.parametrize("name", sorted(DOORS))
+def test_every_door_is_there_and_needs_its_options(name):
+    assert any(name == each for path in MODULES for each, _ in long_lists(path.read_text()))
 
 
 # ---------------------------------------------------------------------- what an import costs
@@ -210,6 +306,12 @@ def test_every_public_object_documents_exactly_its_parameters_and_their_defaults
         assert "__init__" not in vars(thing)  # another name for its base, which documents the parameters
         return
     signature, documented = signature_of(thing), documented_parameters(thing)
+    elsewhere = re.search(r"All other parameters are those of :class:`(\w+)`, with the same defaults\.", docstring)
+    if elsewhere:  # said once, in the class that has them too
+        other = signature_of(getattr(sys.modules[thing.__module__], elsewhere[1]))
+        same = {name: default for name, default in signature.items() if name not in documented}
+        assert same.items() <= other.items()
+        signature = {name: default for name, default in signature.items() if name in documented}
     assert list(documented) == list(signature)
     namespace = vars(sys.modules[thing.__module__])
     wrong = {name: text for name, text in documented.items() if not is_default(text, signature[name], namespace)}

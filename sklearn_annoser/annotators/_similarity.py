@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from sklearn_annoser._validation import check_known, check_number
-from sklearn_annoser.estimators._mapper import split_source
+from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.metrics._ccc import ccc_from_moments
 
 __all__ = ["annotator_outliers", "annotator_similarity", "cluster_annotators", "embed_annotators"]

@@ -7,26 +7,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sklearn_annoser._validation import check_known, check_labels, check_number, check_option
+from sklearn_annoser.estimators._known import ServesOneAnnotator
 from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
-from sklearn_annoser.mapping import choose_heads, predict_rated
+from sklearn_annoser.estimators._training import HeadTrainer
+from sklearn_annoser.estimators._unit_scale import UnitScale
+from sklearn_annoser.mapping import STRATEGIES, predict_rated
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMappedClassifier"]
 
-VARIANTS = ("individual", "aggregate")
-STRATEGIES = ("joint", "top-n", "blend", "all", "random")
+CLASS_STRATEGIES = ("joint", "top-n", "blend", "all", "random")
 SCORINGS = ("log_likelihood", "kappa", "f1_macro")
 CALIBRATIONS = (None, "prior")
 PRIOR_LABELS = 10  # the number of labels that the predicted frequencies are worth
 
 
-class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
+class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator):
     r"""Learn how every annotator of a corpus labels, and label as a new annotator would from a few of their labels.
 
     The network is that of :class:`AnnotatorMappedRegressor` with a tower for each class; annotator `a` labels `x` with
@@ -34,46 +35,16 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
     entropy over all labels of a batch; pre-training is on the shares of the votes. Without labels by identified
     annotators this is a plain classifier.
 
+    All other parameters are those of :class:`AnnotatorMappedRegressor`, with the same defaults.
+
     Parameters
     ----------
     variant : {"individual", "aggregate"}, default="individual"
         A head for each annotator, or a single one that learns the shares of the votes.
-    n_hidden : int, default=256
-        Width of the trunk and of the towers.
     n_tower_layers : int, default=1
         Layers of each class's tower.
-    dropout : float, default=0.2
-        Share of the input features dropped in training.
     lr : float, default=1e-2
         Learning rate of SGD at the start.
-    momentum : float, default=0.9
-        Momentum of SGD.
-    weight_decay : float, default=0.0
-        Weight decay of SGD.
-    batch_size : int, default=32
-        Samples in a batch.
-    max_epochs : int, default=500
-        Most epochs.
-    pretrain_epochs : int, default=5
-        Epochs on the shares of the votes before; that head is copied to every annotator.
-    early_stopping : bool, default=True
-        Whether to set validation samples aside, and to stop and keep the best weights by their loss.
-    validation_fraction : float, default=0.25
-        Share of the samples (of the groups, if `groups` are given to `fit`) set aside.
-    patience : int, default=10
-        Epochs without a better validation loss before training stops.
-    lr_patience : int, default=5
-        Epochs without a better validation loss before the learning rate falls.
-    min_ratings : int, default=1
-        Annotators with fewer labels in the training split get no head.
-    device : str, default="cpu"
-        Torch device; "auto" takes CUDA where there is one.
-    n_threads : int or None, default=1
-        Torch threads while training on a CPU.
-    random_state : int, RandomState or None, default=None
-        Seed.
-    verbose : int, default=0
-        1 shows a progress bar, 2 skorch's table.
 
     Attributes
     ----------
@@ -106,8 +77,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
     (3, 2)
     """
 
-    selected_annotator_: Any
-    _selected_head: np.ndarray | None
+    VARIANTS = ("individual", "aggregate")
 
     def __init__(
         self,
@@ -132,25 +102,27 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.variant = variant
-        self.n_hidden = n_hidden
-        self.n_tower_layers = n_tower_layers
-        self.dropout = dropout
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.pretrain_epochs = pretrain_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.lr_patience = lr_patience
-        self.min_ratings = min_ratings
-        self.device = device
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
+        super().__init__(
+            variant=variant,
+            n_hidden=n_hidden,
+            n_tower_layers=n_tower_layers,
+            dropout=dropout,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            pretrain_epochs=pretrain_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            lr_patience=lr_patience,
+            min_ratings=min_ratings,
+            device=device,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
 
     # ------------------------------------------------------------------ training
 
@@ -180,7 +152,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         -------
         self
         """
-        check_option("variant", self.variant, VARIANTS)
+        self._check_parameters()
         X, labels, rows = self._check_X_y(X, y, annotators)
         self.classes_ = np.unique(labels)
         if len(self.classes_) < 2:
@@ -273,9 +245,10 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
-        head = self._default_head()
-        if annotator is not None:
-            head = self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
+        return self._apply(X, self._head_of(annotator))
+
+    def _apply(self, X: np.ndarray, head: np.ndarray) -> np.ndarray:
+        """Return the logits of a head, (n_classes, n_hidden + 1), on checked X."""
         blocks = [np.einsum("nkh,kh->nk", hidden, head[:, :-1]) for _, hidden in self.regressor_.iter_hidden(X)]
         return np.concatenate(blocks).astype(np.float64) + head[:, -1]
 
@@ -308,15 +281,11 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
                 f"y must be an array: Ratings are numbers, but the labels are {self.classes_[:3].tolist()}."
             )
         known = pd.Index(self.annotators_).get_indexer(pd.Index(y.annotators))[y.codes]
-        heads = np.concatenate([self.heads_, self._default_head()[None]]).astype(self.heads_.dtype)
+        heads = np.concatenate([self.heads_, self._default_head()[0][None]]).astype(self.heads_.dtype)
         logits = predict_rated(self.regressor_.iter_hidden(X), heads, y, known)  # -1 is the last head
         right = self.classes_[logits.argmax(axis=1)] == y.values[:, 0]
         n = np.bincount(y.codes, minlength=y.n_annotators)
         return float(np.mean(np.bincount(y.codes, right, y.n_annotators)[n > 0] / n[n > 0]))
-
-    def _default_head(self) -> np.ndarray:
-        """Return the head of the selected annotator, or the mean of all."""
-        return self.heads_.mean(axis=0) if self._selected_head is None else self._selected_head
 
     # ------------------------------------------------------------------ serving a new annotator
 
@@ -361,7 +330,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
             A label is not among `classes_`, shapes do not fit, or an option is unknown.
         """
         check_is_fitted(self)
-        check_option("strategy", strategy, STRATEGIES)
+        check_option("strategy", strategy, CLASS_STRATEGIES)
         check_option("scoring", scoring, SCORINGS)
         check_option("calibration", calibration, CALIBRATIONS)
         check_number("n_heads", n_heads, low=1, integer=True)
@@ -377,32 +346,17 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels.")
         logits = self.regressor_.predict_annotators(X)  # (n_samples, n_annotators, n_classes)
         scores = _score_labels(logits, codes, scoring)
-        chosen = choose_heads(scores[None, :, None], strategy, n_heads, check_random_state(self.random_state))
+        chosen = STRATEGIES[strategy](n_heads).choose(scores[None, :, None], self._rng())
         if strategy == "blend":
             shares = softmax(len(codes) * _score_labels(logits, codes, "log_likelihood"))
         else:
             shares = np.full(len(scores), 1.0) if chosen is None else np.isin(np.arange(len(scores)), chosen) * 1.0
         head = np.einsum("a,akh->kh", shares / shares.sum(), self.heads_, dtype=np.float64)
-        self._selected_head = head
         if calibration == "prior":
-            head[:, -1] += _bias_towards(softmax(self.predict_logits(X), axis=1), codes)
-        table = pd.DataFrame({"score": scores}, index=self.annotators_)
-        self.selection_ = table.sort_values("score", ascending=False, kind="stable")
+            head[:, -1] += _bias_towards(softmax(self._apply(X, head), axis=1), codes)
         labels = None if chosen is None else self.annotators_[chosen[0, 0]].tolist()
-        self.selected_annotator_ = labels if labels is None else tuple(labels) if strategy == "top-n" else labels[0]
-        return self.selected_annotator_
-
-    def clear_selection(self) -> AnnotatorMappedClassifier:
-        """Forget the selected annotator; `predict` predicts with the mean of all heads again.
-
-        Returns
-        -------
-        self
-        """
-        self.selected_annotator_ = self._selected_head = None
-        if hasattr(self, "selection_"):
-            del self.selection_
-        return self
+        served = labels if labels is None else tuple(labels) if strategy == "top-n" else labels[0]
+        return self._select(served, head, pd.DataFrame({"score": scores}, index=self.annotators_))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "regressor_")
@@ -411,9 +365,8 @@ class AnnotatorMappedClassifier(ClassifierMixin, BaseEstimator):
 class _LogitRegressor(AnnotatorMappedRegressor):
     """The regressor whose predictions are logits: its loss is the cross entropy, of shares as they are."""
 
-    def _start_scale(self, ratings: Ratings) -> None:
-        super()._start_scale(ratings)
-        self._centre, self._half = np.zeros(ratings.n_outputs), np.ones(ratings.n_outputs)
+    def _scale_of(self, ratings: Ratings) -> UnitScale:
+        return UnitScale.identity(ratings.n_outputs)
 
     def _warn_if_blown_up(self, X: np.ndarray) -> None:
         """Logits have no scale to leave."""

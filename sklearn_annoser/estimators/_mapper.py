@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_number, check_option
-from sklearn_annoser.estimators._predictor import ON_UNKNOWN, AnnotatorPredictor, ratings_of_rows
+from sklearn_annoser.estimators._known import ON_UNKNOWN
+from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_table
+from sklearn_annoser.estimators._predictor import AnnotatorPredictor
+from sklearn_annoser.estimators._source import split_source, take_rows, with_frozen_steps
 from sklearn_annoser.mapping import (
+    CALIBRATIONS,
+    FINE_TUNES,
     STRATEGIES,
+    Enroller,
     Forecast,
     Mapping,
     Prior,
-    bootstrap_heads,
-    calibrated,
-    count_by_output,
+    confidences,
     fine_tuned_heads,
     fine_tuned_network,
     forecast_scores,
-    heads_without,
-    map_annotators,
+    spread_rows,
 )
-from sklearn_annoser.mapping._enroller import CALIBRATIONS, CHOOSING
-from sklearn_annoser.mapping._tune import FINE_TUNES
-from sklearn_annoser.ratings import Ratings
 
 __all__ = ["AnnotatorMapper"]
 
@@ -178,100 +174,71 @@ class AnnotatorMapper(AnnotatorPredictor):
         self
         """
         self._check_parameters()
-        _, source = split_source(self.estimator)
+        steps, source = split_source(self.estimator)
         if not hasattr(source, "prior_"):
             raise TypeError(
                 f"estimator must know a source corpus, got {type(source).__name__}: give the AnnotatorMappedRegressor "
                 "behind it, or its to_regressor()."
             )
         self.outputs_ = tuple(source.outputs_)
-        ratings = self._check_X_y(X, y, annotators)
+        _, ratings = self._check_X_y(X, y, annotators, skip_check_array=steps is not None)
+        if not ratings.n_ratings:
+            raise ValueError("y has no ratings: there is nobody to enrol.")
+        self.check_outputs(ratings)
         source.check_scale(ratings)
         if groups is not None:
             check_consistent_length(X, groups)
         self.tuned_ = None
         is_rated = np.diff(ratings.indptr) > 0
-        ratings = ratings[is_rated]
-        hidden = np.concatenate(list(self._hidden_of_rows(X, np.flatnonzero(is_rated))))
-        prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
+        rated, unrated = np.flatnonzero(is_rated), np.flatnonzero(~is_rated)
         rng = self._rng()
-        how = {name: getattr(self, name) for name in ("strategy", "n_heads", "min_ratings")}
-        mapping = start = map_annotators(hidden, source.heads_, ratings, prior=prior, rng=rng, **how)
+        hidden, prior = self._look_at(X, rated, unrated)
+        enroller = Enroller(source.heads_, prior, self.strategy, self.n_heads, min_ratings=self.min_ratings)
+        mapping = start = enroller.enrol(hidden, ratings[rated], rng=rng)
         if self.calibration is not None:
-            mapping = calibrated(start, hidden, ratings, prior, with_offset=self.strategy != "blend")
-        confidences, forecast = self._confidences(hidden, source.heads_, ratings, rng), None
+            mapping = start.calibrated()
+        sure, forecast = confidences(start, n_bootstrap=self.n_bootstrap, rng=rng), None
         if self.n_folds:
-            forecast = forecast_scores(
-                mapping,
-                hidden,
-                source.heads_,
-                ratings,
-                prior,
-                n_folds=self.n_folds,
-                rng=rng,
-                calibration=self.calibration,
-                **how,
-            )
-        if self.fine_tune is not None:
-            mapping = self._fine_tuned(start, X, is_rated, ratings, groups, hidden, prior, rng)
+            forecast = forecast_scores(mapping, n_folds=self.n_folds, rng=rng)
+        if self.fine_tune == "head":
+            mapping = fine_tuned_heads(start)
+        elif self.fine_tune is not None:
+            mapping = self._fine_tuned(start, X, rated, groups, rng.randint(2**31 - 1))
+            hidden, prior = self._look_at(X, rated, unrated)
+            mapping = replace(mapping, hidden=hidden, enroller=replace(enroller, prior=prior))
+        if self.fine_tune is not None and self.calibration is not None:
+            mapping = mapping.calibrated()
         self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
         self._report_unmapped(mapping)
-        self.mapping_ = self._table(mapping, ratings, source.annotators_, confidences)
+        self.mapping_ = mapping_table(mapping, self.outputs_, source.annotators_, sure)
         if forecast is not None:
             self._take_forecast(forecast, source.heads_)
         return self
 
-    def _fine_tuned(
-        self,
-        start: Mapping,
-        X: Any,
-        is_rated: np.ndarray,
-        ratings: Ratings,
-        groups: Any,
-        hidden: np.ndarray,
-        prior: Prior,
-        rng: np.random.RandomState,
-    ) -> Mapping:
-        """Train on from a mapping as `fine_tune` says, and calibrate what came of it."""
-        steps, source = split_source(self.estimator)
-        shifted = self.strategy == "blend"
-        if self.fine_tune == "head":
-            tuned = start if shifted else fine_tuned_heads(start, hidden, source.heads_, ratings, prior)
-            shifted = True
-        else:
-            rows = np.flatnonzero(is_rated)
-            taken = _take_rows(X, rows)
-            seed = rng.randint(2**31 - 1)
-            tuned, self.tuned_ = fine_tuned_network(
-                start,
-                source,
-                taken if steps is None else steps.transform(taken),
-                ratings,
-                train=str(self.fine_tune),
-                start_without=partial(self._start_without, start, hidden, ratings, prior, seed),
-                groups=None if groups is None else np.asarray(groups)[rows],
-                seed=seed,
-            )
-            hidden = np.concatenate(list(self._hidden_of_rows(X, rows)))
-            prior = self._prior(source, X, np.flatnonzero(~is_rated), hidden)
-        return tuned if self.calibration is None else calibrated(tuned, hidden, ratings, prior, with_offset=not shifted)
+    def _look_at(self, X: Any, rated: np.ndarray, unrated: np.ndarray) -> tuple[np.ndarray, Prior]:
+        """Return hidden features of the rated samples, and what is known of the corpus before anyone is enrolled."""
+        hidden = np.concatenate(list(self._hidden_of_rows(X, rated)))
+        some = unrated[spread_rows(len(unrated), ENOUGH_SAMPLES)]
+        prior: Prior = split_source(self.estimator)[1].prior_
+        return hidden, prior.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
 
-    def _start_without(
-        self, start: Mapping, hidden: np.ndarray, ratings: Ratings, prior: Prior, seed: int, rows: np.ndarray
-    ) -> np.ndarray:
-        """Return the heads to start from for whoever is to be judged on some samples."""
-        if self.strategy in ("all", "random"):  # these look at no ratings
-            return start.heads
-        left_out = np.isin(ratings.rows, rows)
-        how = {"strategy": self.strategy, "n_heads": self.n_heads}
-        heads, rng = split_source(self.estimator)[1].heads_, np.random.RandomState(seed)
-        return heads_without(start, hidden, heads, ratings, left_out, prior=prior, rng=rng, **how)
+    def _fine_tuned(self, start: Mapping, X: Any, rated: np.ndarray, groups: Any, seed: int) -> Mapping:
+        """Train a copy of the source on from a mapping, and keep it."""
+        steps, source = split_source(self.estimator)
+        taken = take_rows(X, rated)
+        heads, self.tuned_ = fine_tuned_network(
+            start,
+            source,
+            taken if steps is None else steps.transform(taken),
+            train=str(self.fine_tune),
+            groups=None if groups is None else np.asarray(groups)[rated],
+            seed=seed,
+        )
+        return replace(start, heads=heads)
 
     def _take_forecast(self, forecast: Forecast, source_heads: np.ndarray) -> None:
         """Add what to expect to the table, and serve nobody by a mapping that promises too little."""
-        for kind, values in (("expected", forecast.score), ("low", forecast.low), ("high", forecast.high)):
-            for output, name in enumerate(self.outputs_):
-                self.mapping_[f"{kind}_{name}"] = values[:, output]
+        self.mapping_ = self.mapping_.assign(**forecast_columns(forecast, self.outputs_))
         if self.min_expected_score is None:
             return
         trusted = forecast.score.mean(axis=1) >= self.min_expected_score
@@ -301,26 +268,6 @@ class AnnotatorMapper(AnnotatorPredictor):
             if not self.n_folds:
                 raise ValueError("min_expected_score needs an expected score: n_folds must be at least 2, got 0.")
 
-    def _check_X_y(self, X: Any, y: Any, annotators: Any) -> Ratings:
-        """Check features, and return Ratings whatever y was given as."""
-        if isinstance(y, Ratings):
-            if annotators is not None:
-                raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
-            self._check_X(X, reset=True)
-            ratings, self.target_ndim_ = y, y.ndim
-        else:
-            if split_source(self.estimator)[0] is None:
-                _, checked = validate_data(self, X, y, multi_output=True, y_numeric=True)
-            else:
-                _, checked = validate_data(self, X, y, skip_check_array=True)
-            ratings = ratings_of_rows(y, checked, annotators)
-            self.target_ndim_ = np.ndim(checked)
-        check_consistent_length(X, ratings)
-        if not ratings.n_ratings:
-            raise ValueError("y has no ratings: there is nobody to enrol.")
-        self.check_outputs(ratings)
-        return ratings
-
     def _check_X(self, X: Any, *, reset: bool) -> None:
         """Check features; those of a pipeline are its own affair, and only counted here."""
         validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
@@ -328,13 +275,8 @@ class AnnotatorMapper(AnnotatorPredictor):
     def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
         for start in range(0, len(rows), BLOCK_ROWS):
-            taken = _take_rows(X, rows[start : start + BLOCK_ROWS])
+            taken = take_rows(X, rows[start : start + BLOCK_ROWS])
             yield from (hidden for _, hidden in self._iter_hidden(taken))
-
-    def _prior(self, source: Any, X: Any, unrated: np.ndarray, hidden: np.ndarray) -> Prior:
-        """Return what is known of the target corpus before anyone is enrolled."""
-        some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
-        return source.prior_.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise where the mean of all heads has to serve."""
@@ -349,61 +291,6 @@ class AnnotatorMapper(AnnotatorPredictor):
             raise ValueError(f'{message} on_unknown="consensus" serves them with the mean of all heads.')
         warnings.warn(f"{message} The mean of all heads is used.", stacklevel=3)
 
-    def _confidences(
-        self, hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, rng: np.random.RandomState
-    ) -> np.ndarray:
-        """Return how clear each annotator's choice is, NaN where none was made."""
-        confidences = np.full(ratings.n_annotators, np.nan)
-        if self.strategy not in CHOOSING or self.n_bootstrap == 0:
-            return confidences
-        order = np.argsort(ratings.codes, kind="stable")
-        ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
-        for code, mine in enumerate(np.split(order, ends[:-1])):
-            _, confidences[code] = bootstrap_heads(
-                hidden[ratings.rows[mine]],
-                heads,
-                ratings.values[mine],
-                strategy=self.strategy,
-                n_bootstrap=self.n_bootstrap,
-                rng=rng,
-            )
-        return confidences
-
-    def _table(
-        self, mapping: Mapping, ratings: Ratings, source_labels: np.ndarray, confidences: np.ndarray
-    ) -> pd.DataFrame:
-        """Return one row an annotator: who serves them, how well it fits, how sure that is."""
-        columns: dict[str, Any] = {}
-        index = pd.Index(ratings.annotators, name="annotator")
-        if self.strategy == "separate":
-            for output, name in enumerate(self.outputs_):
-                columns[f"source_{name}"] = self._sources(mapping, source_labels, output, index)
-        else:
-            columns["source"] = self._sources(mapping, source_labels, 0, index)
-        has_ccc = mapping.mapped & (count_by_output(ratings) > 1)
-        for output, name in enumerate(self.outputs_):
-            best: Any = np.nan
-            if mapping.chosen is not None:
-                codes = mapping.chosen[:, output, 0]
-                best = np.where(has_ccc[:, output], mapping.scores[np.arange(len(codes)), codes, output], np.nan)
-            columns[f"ccc_{name}"] = best
-        columns["confidence"] = confidences
-        columns["n_ratings"] = np.bincount(ratings.codes, minlength=ratings.n_annotators)
-        if self.calibration is not None:
-            for output, name in enumerate(self.outputs_):
-                columns[f"slope_{name}"] = mapping.slope[:, output]
-                columns[f"offset_{name}"] = mapping.offset[:, output]
-        return pd.DataFrame(columns, index=index)
-
-    def _sources(self, mapping: Mapping, labels: np.ndarray, output: int, index: pd.Index) -> pd.Series:
-        """Return who serves each annotator on one output: a label, a tuple for "top-n", None for all."""
-        served: list[Any] = [None] * len(index)
-        if mapping.chosen is not None:
-            chosen = labels[mapping.chosen[:, output]].tolist()  # n_targets lists of n_chosen plain labels
-            for target in np.flatnonzero(mapping.mapped[:, output]):
-                served[target] = tuple(chosen[target]) if self.strategy == "top-n" else chosen[target][0]
-        return pd.Series(served, index=index, dtype=object)  # else pandas makes NaN of None, and 1.0 of 1
-
     def to_regressor(self) -> Any:
         """Return a regressor that knows the new annotators, with the heads that the mapping gave them, to fine-tune.
 
@@ -417,11 +304,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         steps, source = split_source(self.estimator)
         served = np.isfinite(self.heads_).all(axis=(1, 2))
         regressor = (self.tuned_ or source).with_heads(self.annotators_[served], self.heads_[served])
-        if steps is None:
-            return regressor
-        # Frozen: the trunk has learned features as these steps make them, and the source's own must not be changed.
-        frozen = [(name, step if step == "passthrough" else _frozen_copy(step)) for name, step in steps.steps]
-        return Pipeline([*frozen, ("annotatormappedregressor", regressor)])
+        return with_frozen_steps(steps, regressor)
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
@@ -457,40 +340,3 @@ class AnnotatorMapper(AnnotatorPredictor):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-
-def _frozen_copy(step: Any) -> FrozenEstimator:
-    """Return a copy of a fitted step that no fit changes."""
-    return FrozenEstimator(copy.deepcopy(step.estimator if isinstance(step, FrozenEstimator) else step))
-
-
-def _take_rows(X: Any, rows: np.ndarray) -> Any:
-    """Return some samples of whatever a pipeline may take: a frame, an array, a sparse matrix, a list."""
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    if isinstance(X, (list, tuple)):
-        return [X[row] for row in rows]
-    return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
-
-
-def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:
-    """Return the steps before a fitted source regressor, None without any, and the regressor."""
-    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-    steps = estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator) > 1 else None
-    regressor = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not hasattr(regressor, "iter_hidden"):
-        raise TypeError(
-            f"estimator must be an AnnotatorMappedRegressor, or a Pipeline that ends in one, got "
-            f"{type(regressor).__name__}."
-        )
-    message = (
-        "estimator is not fitted: fit it on the source corpus first. Inside cross-validation wrap it in "
-        "sklearn.frozen.FrozenEstimator, else its fit is lost when scikit-learn clones it."
-    )
-    check_is_fitted(regressor, msg=message)
-    return steps, regressor

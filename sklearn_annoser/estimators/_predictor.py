@@ -8,33 +8,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_known, check_number, check_option
+from sklearn_annoser._validation import check_finite_values, check_number, check_option
+from sklearn_annoser.estimators._known import ON_UNKNOWN, KnowsAnnotators
 from sklearn_annoser.mapping import predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
-__all__ = ["ON_UNKNOWN", "AnnotatorPredictor", "ratings_of_rows"]
-
-ON_UNKNOWN = ("warn", "raise", "consensus")
+__all__ = ["AnnotatorPredictor", "ratings_of_rows"]
 
 
-class AnnotatorPredictor(RegressorMixin, BaseEstimator):
+class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
     """An estimator that predicts by one linear head for each annotator on hidden features of the samples.
 
     A subclass has the fitted attributes `annotators_`, `outputs_`, `heads_` and `target_ndim_`, the parameters
-    `on_unknown` and `random_state`, and the two methods below.
+    `on_unknown` and `random_state`, and the methods `iter_hidden` and `_default_head`.
     """
 
-    annotators_: np.ndarray  # (n_annotators,)
     outputs_: tuple[str, ...]
-    heads_: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1)
     target_ndim_: int
     on_unknown: str
-    random_state: Any
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over what the heads see of each sample, in blocks.
@@ -53,10 +49,6 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
         """
         raise TypeError(f"{type(self).__name__} must have iter_hidden.")
 
-    def _default_head(self) -> tuple[np.ndarray, bool]:
-        """Return the head that serves where no annotator is named, and whether a user chose it."""
-        raise TypeError(f"{type(self).__name__} must have _default_head.")
-
     def predict(self, X: Any, annotator: Any = None) -> np.ndarray:
         """Predict the ratings of one annotator.
 
@@ -73,16 +65,7 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
             As the ratings of the training were: one-dimensional for one output.
         """
         check_is_fitted(self)
-        if annotator is None:
-            head = self._default_head()[0]
-        elif np.ndim(annotator):
-            raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
-        else:
-            head = self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
-        return self._predict_head(X, head)
-
-    def _predict_head(self, X: Any, head: np.ndarray) -> np.ndarray:
-        """Predict with a single head, (n_outputs, n_hidden + 1)."""
+        head = self._head_of(annotator)
         blocks = [np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1] for _, hidden in self.iter_hidden(X)]
         predicted = np.concatenate(blocks, dtype=np.float64)
         return predicted[:, 0] if self.target_ndim_ == 1 else predicted
@@ -184,15 +167,6 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
             raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
         return float(individual_ccc_score(y, self.predict_ratings(X, y)))
 
-    def _rng(self) -> np.random.RandomState:
-        """Return the random numbers that `random_state` stands for."""
-        try:
-            return check_random_state(self.random_state)
-        except ValueError as error:
-            raise ValueError(
-                f"random_state must be None, an integer or a RandomState, got {self.random_state!r}."
-            ) from error
-
     def _codes_of(self, ratings: Ratings) -> np.ndarray:
         """Return the head of each rating, -1 where the annotator is unknown and the user allows that."""
         known = pd.Index(self.annotators_).get_indexer(pd.Index(ratings.annotators))
@@ -237,13 +211,27 @@ class AnnotatorPredictor(RegressorMixin, BaseEstimator):
                 f"ratings must have the outputs in the order {list(self.outputs_)}, got {list(ratings.outputs)}."
             )
 
-    def _heads_of(self, annotators: Any) -> np.ndarray:
-        """Return the heads of some annotators, or all."""
-        if annotators is None:
-            return self.heads_
-        if np.ndim(annotators) == 0:
-            raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
-        return self.heads_[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
+    def _check_X_y(self, X: Any, y: Any, annotators: Any, **checks: Any) -> tuple[Any, Ratings]:
+        """Return checked features and, whatever y was given as, Ratings; `checks` are those of validate_data."""
+        if isinstance(y, Ratings):
+            if annotators is not None:
+                raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
+            X = validate_data(self, X, **checks)
+            ratings, ndim = y, y.ndim
+        else:
+            if not checks.get("skip_check_array"):
+                checks |= {"multi_output": True, "y_numeric": True}
+            X, checked = validate_data(self, X, y, **checks)
+            ratings, ndim = ratings_of_rows(y, checked, annotators), np.ndim(checked)
+        check_consistent_length(X, ratings)
+        if checks.get("reset", True):
+            self.target_ndim_ = ndim
+        return X, ratings
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
 
 def ratings_of_rows(y: Any, checked: np.ndarray, annotators: Any = None) -> Ratings:

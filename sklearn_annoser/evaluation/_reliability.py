@@ -10,9 +10,9 @@ from sklearn.utils import check_consistent_length, check_random_state
 from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number
-from sklearn_annoser.estimators._mapper import split_source
+from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
-from sklearn_annoser.mapping import count_by_output, forecast_scores, map_annotators, predict_pairs
+from sklearn_annoser.mapping import Enroller, count_by_output, forecast_scores, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import Ratings
 
@@ -57,7 +57,7 @@ def check_forecasts(
     verbose : int, default=0
         1 shows a progress bar.
     **how : dict
-        Arguments of :func:`~sklearn_annoser.mapping.map_annotators`, such as `strategy` and `calibration`.
+        Arguments of :func:`~sklearn_annoser.mapping.Enroller`, such as `strategy` and `calibration`.
 
     Returns
     -------
@@ -119,25 +119,15 @@ def _check_one(
     how: dict[str, Any],
 ) -> pd.DataFrame:
     """Map, forecast at each level, and score."""
-    hidden, heads = known.hidden_, known.heads_
-    mapping = map_annotators(hidden, heads, enrolled, prior=prior, rng=rng, with_scores=False, **how)
+    hidden = known.hidden_
+    mapping = Enroller(known.heads_, prior, **how).enrol(hidden, enrolled, rng=rng, with_scores=False)
     predicted = test.with_values(predict_pairs(hidden, mapping.heads, test.rows, test.codes))
     scores = annotator_ccc(test, predicted).drop(columns="n_ratings")
     n_unseen = count_by_output(test)
     seed = rng.randint(2**31 - 1)
     frames = []
     for level in levels:
-        told = forecast_scores(
-            mapping,
-            hidden,
-            heads,
-            enrolled,
-            prior,
-            level=level,
-            n_unseen=n_unseen,
-            rng=np.random.RandomState(seed),
-            **how,
-        )
+        told = forecast_scores(mapping, level=level, n_unseen=n_unseen, rng=np.random.RandomState(seed))
         columns = {"ccc": scores.to_numpy(), "expected": told.score, "low": told.low, "high": told.high}
         for output, name in enumerate(test.outputs):
             own = {column: values[:, output] for column, values in (columns | {"n_unseen": n_unseen}).items()}

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number
 from sklearn_annoser.estimators import AnnotatorMapper
-from sklearn_annoser.estimators._mapper import split_source
+from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.mapping import score_heads
 from sklearn_annoser.metrics import annotator_ccc, ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings

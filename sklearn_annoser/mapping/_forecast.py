@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.mapping._blend import Prior, calibrate_heads, count_by_output
-from sklearn_annoser.mapping._enroller import Mapping, heads_without, predict_pairs
+from sklearn_annoser.mapping._enroller import Mapping
+from sklearn_annoser.mapping._predict import predict_pairs
+from sklearn_annoser.mapping._prior import Prior, count_by_output
 from sklearn_annoser.ratings import Ratings, centred
 
 __all__ = ["Forecast", "forecast_scores"]
@@ -43,17 +44,7 @@ class Forecast:
 
 
 def forecast_scores(
-    mapping: Mapping,
-    hidden: np.ndarray,
-    heads: np.ndarray,
-    ratings: Ratings,
-    prior: Prior,
-    *,
-    n_folds: int = 5,
-    level: float = 0.8,
-    n_unseen: Any = None,
-    rng: np.random.RandomState,
-    **how: Any,
+    mapping: Mapping, *, n_folds: int = 5, level: float = 0.8, n_unseen: Any = None, rng: np.random.RandomState
 ) -> Forecast:
     r"""Forecast the CCC of mapped annotators on ratings that they have not given yet.
 
@@ -72,14 +63,6 @@ def forecast_scores(
     ----------
     mapping : Mapping
         How the annotators were mapped with all their ratings.
-    hidden : array, shape (n_samples, n_outputs, n_hidden)
-        Hidden features of the enrollment samples.
-    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
-        Heads of the known annotators.
-    ratings : Ratings
-        Enrollment ratings of the samples.
-    prior : Prior
-        What is known of samples and annotators.
     n_folds : int, default=5
         Most folds; there are fewer if they would have fewer than five ratings, and none with fewer than five.
     level : float, default=0.8
@@ -88,8 +71,6 @@ def forecast_scores(
         Number of unseen ratings that the CCC is of; the fewer, the more it differs by chance. None: more than count.
     rng : RandomState
         Source of the folds.
-    **how : dict
-        Arguments of :func:`~sklearn_annoser.mapping.map_annotators`.
 
     Returns
     -------
@@ -99,13 +80,13 @@ def forecast_scores(
     ----------
     R. A. Fisher, "On the probable error of a coefficient of correlation deduced from a small sample", Metron 1, 1921
     """
-    z, precision = _out_of_fold(mapping, hidden, heads, ratings, prior, n_folds, rng, how)
-    z, variance = _expected_z(z, precision, prior)
+    z, precision = _out_of_fold(mapping, n_folds, rng)
+    z, variance = _expected_z(z, precision, mapping.prior)
     draws = np.random.RandomState(0).normal(size=(6, N_DRAWS, 1, 1))
     n_unseen = np.inf if n_unseen is None else n_unseen
     unseen = np.maximum(np.broadcast_to(np.asarray(n_unseen, dtype=np.float64), z.shape), 1)
     rho = np.tanh(z + np.sqrt(variance) * draws[0])
-    agreement = _agreement(mapping, hidden, ratings, prior, how, rho, unseen, draws[2:])
+    agreement = _agreement(mapping, rho, unseen, draws[2:])
     if np.isfinite(unseen).any():
         rho = np.tanh(np.arctanh(rho) + draws[1] / np.sqrt(np.maximum(unseen - 3, 1)))
     ccc = rho * agreement  # (n_draws, n_targets, n_outputs)
@@ -113,17 +94,9 @@ def forecast_scores(
     return Forecast(ccc.mean(axis=0), low, high)
 
 
-def _out_of_fold(
-    mapping: Mapping,
-    hidden: np.ndarray,
-    heads: np.ndarray,
-    ratings: Ratings,
-    prior: Prior,
-    n_folds: int,
-    rng: np.random.RandomState,
-    how: dict[str, Any],
-) -> tuple[np.ndarray, np.ndarray]:
+def _out_of_fold(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """Return Fisher's z of ratings and the predictions of mappings without them, and its precision; 0 without any."""
+    ratings = mapping.ratings
     shape = ratings.n_annotators, ratings.n_outputs
     counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
     n_own = np.where(counts >= FOLD_RATINGS, np.clip(counts // FOLD_RATINGS, 2, n_folds), 0)
@@ -131,8 +104,8 @@ def _out_of_fold(
     products, freedom = np.zeros((3, *shape)), np.zeros(shape)
     for number in range(int(n_own.max(initial=0))):
         held = fold == number
-        others = heads_without(mapping, hidden, heads, ratings, held, prior=prior, rng=rng, **how)
-        predicted = predict_pairs(hidden, others, ratings.rows[held], ratings.codes[held])
+        others = mapping.heads_without(held, rng)
+        predicted = predict_pairs(mapping.hidden, others, ratings.rows[held], ratings.codes[held])
         for output in range(ratings.n_outputs):
             true = ratings.values[held, output].astype(np.float64)
             given = np.isfinite(true)
@@ -170,27 +143,18 @@ def _expected_z(z: np.ndarray, precision: np.ndarray, prior: Prior) -> tuple[np.
     return expected + share * (z - expected), between * (1 - share) + (1 - share) ** 2 * shift_variance
 
 
-def _agreement(
-    mapping: Mapping,
-    hidden: np.ndarray,
-    ratings: Ratings,
-    prior: Prior,
-    how: dict[str, Any],
-    rho: np.ndarray,
-    unseen: np.ndarray,
-    draws: np.ndarray,
-) -> np.ndarray:
+def _agreement(mapping: Mapping, rho: np.ndarray, unseen: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Return draws of the agreement of means and spreads, (n_draws, n_targets, n_outputs); 1 is perfect."""
-    head = mapping.heads.astype(np.float64)
+    prior, head = mapping.prior, mapping.heads.astype(np.float64)
     centre = np.einsum("toh,oh->to", head, prior.mean)
     square = np.einsum("toh,ohk,tok->to", head, prior.second, head, optimize=True)
     spread = np.sqrt(np.maximum(square - centre**2, 1e-12))
     slope, moved = np.ones(spread.shape), np.zeros(spread.shape)
-    if how.get("calibration") is None:  # then means and spreads are off by what a calibration would have done
-        with_offset = how.get("strategy") != "blend"
-        slope, offset = calibrate_heads(hidden, mapping.heads, ratings, prior, with_offset=with_offset)
+    if mapping.enroller.calibration is None:  # means and spreads are off by what a calibration would have done
+        calibrated = mapping.calibrated()
+        slope, offset = calibrated.slope, calibrated.offset
         moved = centre * (slope - 1) + offset
-    n = count_by_output(ratings)
+    n = count_by_output(mapping.ratings)
     own = slope * spread  # what the ratings' deviation is expected to be
     unexplained = np.sqrt(1 - rho**2)  # what is drawn by chance beside the predictions, as a share of the deviation
     log_ratio = np.log(slope) + draws[0] / np.sqrt(2 * (prior.n_worth + np.maximum(n - 1, 0)))

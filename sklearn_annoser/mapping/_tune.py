@@ -2,58 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.mapping._blend import Prior, tune_heads
 from sklearn_annoser.mapping._enroller import Mapping
+from sklearn_annoser.mapping._posterior import Known
+from sklearn_annoser.mapping._prior import Prior
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["FINE_TUNES", "fine_tuned_heads", "fine_tuned_network"]
+__all__ = ["FINE_TUNES", "fine_tuned_heads", "fine_tuned_network", "tune_heads"]
 
 FINE_TUNES = (None, "head", "tower", "all")
 
 
-def fine_tuned_heads(
-    mapping: Mapping, hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior
-) -> Mapping:
+def fine_tuned_heads(mapping: Mapping) -> Mapping:
     """Move the head of each new annotator who could be mapped, on hidden features that stay as they are.
+
+    A blended head is where the ratings make one expect it, and stays.
 
     Parameters
     ----------
     mapping : Mapping
         Where the new annotators start, not calibrated.
-    hidden : array, shape (n_samples, n_outputs, n_hidden)
-        Hidden features of the enrollment samples.
-    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
-        Heads of the known annotators.
-    ratings : Ratings
-        Enrollment ratings of the samples.
-    prior : Prior
-        What is known of samples and annotators.
 
     Returns
     -------
     Mapping
     """
-    moved = tune_heads(hidden, mapping.heads, heads, ratings, prior)
-    return replace(mapping, heads=np.where(mapping.mapped[:, :, None], moved, mapping.heads).astype(heads.dtype))
+    if mapping.is_moved:
+        return mapping
+    known = mapping.enroller.heads
+    moved = tune_heads(mapping.hidden, mapping.heads, known, mapping.ratings, mapping.prior)
+    heads = np.where(mapping.mapped[:, :, None], moved, mapping.heads).astype(known.dtype)
+    return replace(mapping, heads=heads, is_moved=True)
 
 
 def fine_tuned_network(
-    mapping: Mapping,
-    source: Any,
-    X: Any,
-    ratings: Ratings,
-    *,
-    train: str,
-    start_without: Callable[[np.ndarray], np.ndarray],
-    groups: Any = None,
-    seed: int = 0,
-) -> tuple[Mapping, Any]:
+    mapping: Mapping, source: Any, X: Any, *, train: str, groups: Any = None, seed: int = 0
+) -> tuple[np.ndarray, Any]:
     """Train a copy of the source network on, from the heads of a mapping, with the ratings of all new annotators.
 
     Parameters
@@ -64,12 +52,8 @@ def fine_tuned_network(
         Who knows the source annotators. It is not changed.
     X : array-like, shape (n_samples, n_features)
         Features of the enrollment samples.
-    ratings : Ratings
-        Enrollment ratings of the samples.
     train : {"tower", "all"}
         Heads and towers, or all weights.
-    start_without : callable
-        Given positions of samples, returns the heads of a mapping that has not seen their ratings.
     groups : array-like, shape (n_samples,), default=None
         Group of each sample, which is held out as a whole.
     seed : int, default=0
@@ -77,11 +61,56 @@ def fine_tuned_network(
 
     Returns
     -------
-    mapping : Mapping
-        With heads on the hidden features of the copy.
+    heads : array, shape (n_targets, n_outputs, n_hidden + 1)
+        Heads of the new annotators, on the hidden features of the copy.
     tuned : AnnotatorMappedRegressor
         The copy, which knows the new annotators.
     """
+    ratings = mapping.ratings
+
+    def start_without(rows: np.ndarray) -> np.ndarray:
+        return mapping.heads_without(np.isin(ratings.rows, rows), np.random.RandomState(seed))
+
     tuned = source.with_heads(ratings.annotators, mapping.heads).set_params(random_state=seed)
     tuned.fine_tune(X, ratings, train=train, groups=groups, start_without=start_without)
-    return replace(mapping, heads=tuned.heads_), tuned
+    return tuned.heads_, tuned
+
+
+def tune_heads(hidden: np.ndarray, start: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:
+    r"""Move each new annotator's head from where it starts to where their ratings make one expect it.
+
+    The head is :math:`w \sim N(c, V)` around its start :math:`c`, with the covariance `V` of :func:`blend_heads`, and
+    is expected, given the ratings, to be
+
+    .. math:: c + V H^\top (H V H^\top + \sigma^2 I)^{-1} (y - H c),
+
+    averaged over a few variances :math:`\sigma^2` by their evidence: a ridge regression around the start.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    start : array, shape (n_targets, n_outputs, n_hidden + 1)
+        A head for each new annotator, the bias last.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators.
+    ratings : Ratings
+        Enrollment ratings of the samples; an output may be missing.
+    prior : Prior
+        What is known of samples and annotators.
+
+    Returns
+    -------
+    array of float64, shape (n_targets, n_outputs, n_hidden + 1)
+    """
+    tuned = start.astype(np.float64)
+    everyone = heads.mean(axis=0, dtype=np.float64)
+    for output in range(heads.shape[1]):
+        known = Known(heads[:, output], everyone[output], prior, output)
+        given = np.flatnonzero(np.isfinite(ratings.values[:, output]))
+        for target in np.unique(ratings.codes[given]):
+            mine = given[ratings.codes[given] == target]
+            known.centres = start[target, output][None]
+            told = known.told_by(hidden[ratings.rows[mine], output], ratings.values[mine, output])
+            tuned[target, output] += known.factor @ told.expected(np.ones(1), np.zeros(1, dtype=int))
+    return tuned

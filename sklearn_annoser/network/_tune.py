@@ -60,8 +60,6 @@ def tune(
     train: str,
     held_out: Sequence[np.ndarray],
     start_without: Callable[[np.ndarray], np.ndarray] | None = None,
-    max_epochs: int = 500,
-    patience: int = 10,
 ) -> np.ndarray:
     """Train a net on, for as many epochs as are best for ratings that are held out.
 
@@ -69,7 +67,8 @@ def tune(
     epoch every one predicts the part that it has not seen, and the correlation of all these predictions with the
     ratings, within annotators, tells when to stop. Few ratings in each part are enough, because the parts are judged
     together. The loss would be misled: it falls longest by learning each annotator's mean and spread, which a
-    calibration does better. Then the net is trained on everything for the best number of epochs, which may be none.
+    calibration does better. Then the net is trained on everything for the best number of epochs, which may be none. The
+    search ends after `max_epochs` of the net, or `patience` epochs without a better correlation.
 
     Parameters
     ----------
@@ -85,10 +84,6 @@ def tune(
         Given the positions of a part, returns the heads that its copy starts from, as
         :meth:`MultiHeadNet.replace_heads` takes them. For heads that come of the ratings: else the copy would start
         from what it is not to see.
-    max_epochs : int, default=500
-        Most epochs.
-    patience : int, default=10
-        Epochs without a better correlation after which the search stops.
 
     Returns
     -------
@@ -104,7 +99,7 @@ def tune(
             each.replace_heads(start_without(rows))
     trained = [dataset.take(np.setdiff1d(dataset.rows, rows)) for rows in held_out]
     scores = [_score_unseen(copies, dataset, held_out)]
-    while len(scores) <= max_epochs and len(scores) - int(np.argmax(scores)) <= patience:
+    while len(scores) <= net.max_epochs and len(scores) - int(np.argmax(scores)) <= net.patience:
         for each, part in zip(copies, trained, strict=True):
             each.train_epoch(part, y)
         scores.append(_score_unseen(copies, dataset, held_out))

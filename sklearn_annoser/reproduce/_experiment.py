@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser._optional import import_matplotlib, import_transformers
 from sklearn_annoser.displays import AnnotatorMapDisplay, EnrollmentDisplay, StrategyDisplay
-from sklearn_annoser.estimators._mapper import split_source
+from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.evaluation import FINE_TUNED, STRATEGIES, compare_folds, score_levels
 
 __all__ = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_annoser.mapping import forecast_scores, learn_prior, map_annotators
+from sklearn_annoser.mapping import Enroller, forecast_scores, learn_prior
 from sklearn_annoser.ratings import Ratings
 from tests.oracles_network import plain_ccc
 
@@ -33,12 +33,9 @@ def make_source(noise=1.0, n=20, seed=7):
 def forecast(case, heads, prior, *, seed=0, level=0.8, n_folds=5, n_unseen=None, **how):
     hidden, _, ratings = case
     how = {"strategy": "blend", "calibration": "affine"} | how
-    mapping = map_annotators(hidden, heads, ratings, prior=prior, rng=np.random.RandomState(seed), **how)
-    told = forecast_scores(
-        mapping, hidden, heads, ratings, prior, level=level, n_folds=n_folds, n_unseen=n_unseen,
-        rng=np.random.RandomState(seed), **how,
-    )  # fmt: skip
-    return mapping, told
+    mapping = Enroller(heads, prior, **how).enrol(hidden, ratings, rng=np.random.RandomState(seed))
+    rng = np.random.RandomState(seed)
+    return mapping, forecast_scores(mapping, level=level, n_folds=n_folds, n_unseen=n_unseen, rng=rng)
 
 
 def true_scores(case, mapping, noise, n_unseen=20_000, seed=5):

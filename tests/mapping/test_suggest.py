@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_annoser import AnnotatorMappedRegressor
-from sklearn_annoser.estimators import _regressor
+from sklearn_annoser.estimators import _enrollment
 from sklearn_annoser.mapping import _suggest, comparison_axes, representative_rows, spread_rows
 from tests.planted import corpora, quick, trained
 
@@ -163,7 +163,7 @@ def test_a_reference_of_some_samples_serves_as_well_as_all(monkeypatch):
     hidden = np.concatenate([hidden for _, hidden in model.iter_hidden(TARGET.X)])
     points = coordinates_of(hidden, model.heads_)
     best = plain_energy(points[model.suggest_enrollment(TARGET.X)], points)
-    monkeypatch.setattr(_regressor, "N_REFERENCE", 200)
+    monkeypatch.setattr(_enrollment, "N_REFERENCE", 200)
     rng = np.random.RandomState(0)
     drawn = [plain_energy(points[rng.choice(800, size=20, replace=False)], points) for _ in range(100)]
     assert plain_energy(points[model.suggest_enrollment(TARGET.X)], points) < best + (np.mean(drawn) - best) / 4

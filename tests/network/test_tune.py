@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sklearn_annoser import Ratings
-from sklearn_annoser.network import MultiHeadNet, held_out_parts, tune
+from sklearn_annoser.network import MultiHeadNet, held_out_parts
+from sklearn_annoser.network import tune as tune_net
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(60, 6)).astype(np.float32)
@@ -13,6 +14,12 @@ CLEAN = np.tanh(X @ RNG.normal(size=(6, 4))).reshape(60, 2, 2)  # (n_samples, n_
 RATINGS = Ratings.from_dense(CLEAN.astype(np.float32))
 OTHERS = RATINGS.with_values(-RATINGS.values[:, ::-1])
 PARTS = held_out_parts(OTHERS)
+
+
+def tune(net, X, y, *, max_epochs=500, patience=10, **options):
+    """Tune a net for so many epochs at most."""
+    net.max_epochs, net.patience = max_epochs, patience
+    return tune_net(net, X, y, **options)
 
 
 def trained_net(**changes):

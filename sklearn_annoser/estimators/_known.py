@@ -1,0 +1,87 @@
+"""Knowing annotators: one linear head for each, and which of them serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from sklearn_annoser._validation import check_known
+
+ON_UNKNOWN = ("warn", "raise", "consensus")
+
+
+class KnowsAnnotators(BaseEstimator):
+    """An estimator that has a linear head for each annotator that it knows."""
+
+    annotators_: np.ndarray  # (n_annotators,)
+    heads_: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1)
+    random_state: Any
+
+    def _default_head(self) -> tuple[np.ndarray, bool]:
+        """Return the head that serves where no annotator is named, and whether a user chose it."""
+        raise TypeError(f"{type(self).__name__} must have _default_head.")
+
+    def _head_of(self, annotator: Any) -> np.ndarray:
+        """Return the head of one annotator, (n_outputs, n_hidden + 1); of nobody, the one that serves by default."""
+        if annotator is None:
+            return self._default_head()[0]
+        if np.ndim(annotator):
+            raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
+        return self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
+
+    def _heads_of(self, annotators: Any) -> np.ndarray:
+        """Return the heads of some annotators, or all."""
+        if annotators is None:
+            return self.heads_
+        if np.ndim(annotators) == 0:
+            raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
+        return self.heads_[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
+
+    def _rng(self) -> np.random.RandomState:
+        """Return the random numbers that `random_state` stands for."""
+        try:
+            return check_random_state(self.random_state)
+        except ValueError as error:
+            raise ValueError(
+                f"random_state must be None, an integer or a RandomState, got {self.random_state!r}."
+            ) from error
+
+
+class ServesOneAnnotator(KnowsAnnotators):
+    """One that can be made to predict as a new annotator would, one at a time."""
+
+    selected_annotator_: Any
+    selection_: pd.DataFrame
+    _selected_head: np.ndarray | None
+
+    def clear_selection(self) -> Any:
+        """Forget the selected annotator; `predict` predicts with the mean of all heads again.
+
+        Returns
+        -------
+        self
+        """
+        self.selected_annotator_ = self._selected_head = None
+        for name in ("selection_", "confidence_", "expected_score_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        return self
+
+    def _select(self, annotator: Any, head: np.ndarray, table: pd.DataFrame) -> Any:
+        """Let a head serve, remember of whom it is and how all of them score, and return whom."""
+        self.selected_annotator_, self._selected_head = annotator, head
+        self.selection_ = table.sort_values("score", ascending=False, kind="stable")
+        return annotator
+
+    def _default_head(self) -> tuple[np.ndarray, bool]:
+        if self._selected_head is not None:
+            return self._selected_head, True
+        return self._mean_head(), False
+
+    def _mean_head(self) -> np.ndarray:
+        """Return the mean of all heads."""
+        return self.heads_.mean(axis=0, dtype=np.float64).astype(self.heads_.dtype)

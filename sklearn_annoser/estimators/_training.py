@@ -1,0 +1,144 @@
+"""Training parameters: what the estimators that train heads have in common."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator
+
+from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser.estimators._known import ON_UNKNOWN
+
+
+class HeadTrainer(BaseEstimator):
+    """An estimator whose parameters describe a net with a head for each annotator, and its training."""
+
+    VARIANTS: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        *,
+        variant: str = "individual",
+        n_hidden: int = 256,
+        n_tower_layers: int = 2,
+        dropout: float = 0.2,
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 500,
+        pretrain_epochs: int = 5,
+        early_stopping: bool = True,
+        validation_fraction: float = 0.25,
+        patience: int = 10,
+        lr_patience: int = 5,
+        min_ratings: int = 1,
+        warm_start: bool = False,
+        on_unknown: str = "warn",
+        device: str = "cpu",
+        n_threads: int | None = 1,
+        random_state: Any = None,
+        verbose: int = 0,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        self.variant = variant
+        self.n_hidden = n_hidden
+        self.n_tower_layers = n_tower_layers
+        self.dropout = dropout
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.pretrain_epochs = pretrain_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.lr_patience = lr_patience
+        self.min_ratings = min_ratings
+        self.warm_start = warm_start
+        self.on_unknown = on_unknown
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def _check_parameters(self) -> None:
+        """Check the constructor's parameters, each by name."""
+        check_option("variant", self.variant, self.VARIANTS)
+        check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
+        check_option("early_stopping", self.early_stopping, (True, False))
+        check_option("warm_start", self.warm_start, (True, False))
+        for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings"):
+            check_number(name, getattr(self, name), low=1, integer=True)
+        for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose"):
+            check_number(name, getattr(self, name), low=0, integer=True)
+        if self.n_threads is not None:
+            check_number("n_threads", self.n_threads, low=1, integer=True)
+        check_number("dropout", self.dropout, low=0, high=0.999)
+        check_number("momentum", self.momentum, low=0, high=0.9999)
+        check_number("lr", self.lr, low=0, open_low=True)
+        check_number("weight_decay", self.weight_decay, low=0)
+        check_number("validation_fraction", self.validation_fraction, low=0, high=0.999, open_low=True)
+        if not isinstance(self.callbacks, (list, tuple, type(None))):
+            raise TypeError(f"callbacks must be a list of skorch callbacks or None, got {self.callbacks!r}.")
+
+    def _validation_split(self, seed: int, validation: Any = None) -> Any:
+        """Return what sets the validation samples aside, or None."""
+        from sklearn_annoser.network import ValidationSplit
+
+        if self.early_stopping:
+            return ValidationSplit(self.validation_fraction, random_state=seed, chosen=validation)
+        if validation is not None:
+            raise ValueError("validation samples are for early stopping: early_stopping must be True.")
+        return None
+
+    def _make_net(self, **changes: Any) -> Any:
+        """Return the net that the parameters describe."""
+        import torch
+
+        from sklearn_annoser.network import EpochBar, MultiHeadNet
+
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        _check_device(device)
+        callbacks = list(self.callbacks or [])
+        if self.verbose == 1:
+            callbacks.append(("epoch_bar", EpochBar()))
+        settings: dict[str, Any] = {
+            "lr": self.lr,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "pretrain_epochs": self.pretrain_epochs,
+            "patience": self.patience,
+            "lr_patience": self.lr_patience,
+            "n_threads": self.n_threads,
+            "consensus_head": "+consensus" in self.variant,
+            "variance_heads": "+variance" in self.variant,
+            "max_grad_norm": 1.0 if "+variance" in self.variant else None,  # as the authors do
+            "optimizer__momentum": self.momentum,
+            "optimizer__weight_decay": self.weight_decay,
+            "module__n_hidden": self.n_hidden,
+            "module__n_tower_layers": self.n_tower_layers,
+            "module__dropout": self.dropout,
+            "callbacks": callbacks,
+            "device": device,
+            "verbose": max(self.verbose - 1, 0),
+        }
+        return MultiHeadNet(**(settings | changes))
+
+
+def _check_device(device: Any) -> None:
+    """Raise unless torch knows the device, and has it if it is CUDA."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f'device must be "auto" or a torch device, such as "cpu" or "cuda:0", got {device!r}.'
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f'device={device!r} needs CUDA, which torch does not find. device="auto" goes without.')

@@ -1,0 +1,70 @@
+"""Calibration: a slope and an offset that give predictions the mean and the spread of a new annotator's ratings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_annoser.mapping._prior import Prior, by_output
+from sklearn_annoser.ratings import Ratings
+
+__all__ = ["CALIBRATIONS", "calibrate_heads"]
+
+CALIBRATIONS = (None, "affine")
+
+
+def calibrate_heads(
+    hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior, *, with_offset: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Find a slope and an offset that give each new annotator's predictions the mean and spread of their ratings.
+
+    The CCC of predictions whose correlation with the ratings is :math:`\rho` is greatest, and equal to :math:`\rho`, if
+    they have the mean and the variance of the ratings. Both are estimated from `n` ratings and from what is known of
+    annotators. The variance is that of an inverse-gamma prior worth :math:`c` ratings,
+
+    .. math:: \hat s^2 = \frac{c s_0^2 + \sum_i (y_i - \bar y)^2}{c + n - 1},
+
+    and the mean is that of the predictions over the population, plus the mean residual shrunk by the variance
+    :math:`\tau^2` of the annotators' means,
+
+    .. math:: \frac{n \tau^2}{n \tau^2 + s_0^2 / 2} (\bar y - \bar p).
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    heads : array, shape (n_targets, n_outputs, n_hidden + 1)
+        A head for each new annotator, the bias last.
+    ratings : Ratings
+        Enrollment ratings of the samples.
+    prior : Prior
+        What is known of samples and annotators.
+    with_offset : bool, default=True
+        Whether to move the mean as well, which a blended head has done.
+
+    Returns
+    -------
+    slope, offset : array, shape (n_targets, n_outputs)
+        Of the predictions. 1 and 0 where predictions are constant.
+    """
+    slope, offset = np.ones(heads.shape[:2]), np.zeros(heads.shape[:2])
+    for output, (codes, values, n_targets) in enumerate(by_output(ratings)):
+        head = heads[:, output].astype(np.float64)
+        given = np.isfinite(ratings.values[:, output])
+        n = np.bincount(codes, minlength=n_targets)
+        predicted = np.einsum("rh,rh->r", hidden[ratings.rows[given], output], head[codes, :-1]) + head[codes, -1]
+        trust = n * prior.offset_variance[output]
+        moved = np.bincount(codes, values - predicted, n_targets) / np.maximum(n, 1)
+        moved *= trust / (trust + prior.variance[output] / 2) if with_offset else 0.0
+
+        centred = values - (np.bincount(codes, values, n_targets) / np.maximum(n, 1))[codes]
+        n_worth = prior.n_worth[output]
+        squares = n_worth * prior.variance[output] + np.bincount(codes, centred**2, n_targets)
+        deviation = np.sqrt(squares / (n_worth + np.maximum(n - 1, 0)))
+
+        centre = head @ prior.mean[output]
+        square = np.einsum("th,hk,tk->t", head, prior.second[output], head, optimize=True)
+        spread = np.sqrt(np.maximum(square - centre**2, 0))
+        usable = spread > 1e-4 * np.sqrt(np.maximum(square, 0))  # less is what rounding leaves of a constant
+        slope[:, output] = np.divide(deviation, spread, out=np.ones(n_targets), where=usable)
+        offset[:, output] = centre * (1 - slope[:, output]) + moved
+    return slope, offset

@@ -1,0 +1,140 @@
+"""Confidence: whether the choice of a head is clear, or luck."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_annoser.mapping._enroller import Mapping
+
+__all__ = ["bootstrap_heads", "confidences"]
+
+BLOCK_HEADS = 2048
+
+
+def confidences(mapping: Mapping, *, n_bootstrap: int = 100, rng: np.random.RandomState) -> np.ndarray:
+    """Tell how clear the choice of each new annotator's head is.
+
+    Parameters
+    ----------
+    mapping : Mapping
+        How the annotators were mapped.
+    n_bootstrap : int, default=100
+        Number of resamples.
+    rng : RandomState
+        Source of the resamples.
+
+    Returns
+    -------
+    array, shape (n_targets,)
+        See :func:`bootstrap_heads`; NaN where no choice was made.
+    """
+    ratings, rule = mapping.ratings, mapping.enroller.rule
+    found = np.full(ratings.n_annotators, np.nan)
+    if not rule.ranks or n_bootstrap == 0:
+        return found
+    order = np.argsort(ratings.codes, kind="stable")
+    ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
+    for target, mine in enumerate(np.split(order, ends[:-1])):
+        _, found[target] = bootstrap_heads(
+            mapping.hidden[ratings.rows[mine]],
+            mapping.enroller.heads,
+            ratings.values[mine],
+            by_output=rule.by_output,
+            n_bootstrap=n_bootstrap,
+            rng=rng,
+        )
+    return found
+
+
+def bootstrap_heads(
+    hidden: np.ndarray,
+    heads: np.ndarray,
+    values: np.ndarray,
+    *,
+    by_output: bool = False,
+    n_bootstrap: int = 100,
+    rng: np.random.RandomState,
+) -> tuple[np.ndarray, float]:
+    """Tell a clear choice from a lucky one: choose again on resampled ratings, judge on those left out.
+
+    Each resample (with replacement) chooses its best head; the ratings that it left out rank that head among all
+    others.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_ratings, n_outputs, n_hidden)
+        Hidden features of one new annotator's enrollment samples.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators.
+    values : array, shape (n_ratings, n_outputs)
+        The ratings; NaN where an output was not rated.
+    by_output : bool, default=False
+        Whether to choose for each output on its own, and average over the outputs whose ratings differ; else by the sum
+        of the outputs' CCC.
+    n_bootstrap : int, default=100
+        Number of resamples.
+    rng : RandomState
+        Source of the resamples.
+
+    Returns
+    -------
+    wins : array, shape (n_heads,)
+        Share of the resamples in which each head was the best.
+    confidence : float
+        Mean share of the other heads that the chosen one beats on ratings that did not choose it: 0.5 is luck, 1 a head
+        that is always the best. NaN where that cannot be told: fewer than two heads, or too few or constant ratings.
+    """
+    n = len(values)
+    if n < 3 or len(heads) < 2 or n_bootstrap == 0:
+        return np.zeros(len(heads)), np.nan
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
+    scores = _resampled_ccc(hidden, heads, values, np.concatenate([counts, counts == 0]), not by_output)
+    wins, confidences = [], []
+    for inside, outside in scores.reshape(len(scores), 2, n_bootstrap, len(heads)):
+        # A resample tells something if its ratings differ, both those that choose and those that judge.
+        telling = np.flatnonzero((np.ptp(inside, axis=1) > 0) & (np.ptp(outside, axis=1) > 0))
+        if not len(telling):
+            continue
+        best = inside.argmax(axis=1)
+        wins.append(np.bincount(best[telling], minlength=len(heads)) / len(telling))
+        own = outside[np.arange(n_bootstrap), best][:, None]
+        beaten = np.count_nonzero(outside < own, axis=1) + (np.count_nonzero(outside == own, axis=1) - 1) / 2
+        confidences.append(np.mean(beaten[telling] / (len(heads) - 1)))
+    return (np.mean(wins, axis=0), float(np.mean(confidences))) if wins else (np.zeros(len(heads)), np.nan)
+
+
+def _resampled_ccc(
+    hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray, joint: bool
+) -> np.ndarray:
+    r"""Return the CCC of every head on every resample, (n_outputs or 1 if joint, n_resamples, n_heads), as float32.
+
+    In raw moments, with `E` the mean over a resample, the CCC is
+    :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: three matrix products.
+    """
+    scores = np.zeros((1 if joint else heads.shape[1], len(counts), len(heads)), dtype=np.float32)
+    for output in range(heads.shape[1]):
+        given = np.isfinite(values[:, output])
+        if not given.any():
+            continue
+        own = counts[:, given]
+        weight = (own / np.maximum(own.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+        true = values[given, output].astype(np.float64)
+        centre = true.mean()
+        true = (true - centre).astype(np.float32)[:, None]  # centred, so that float32 keeps the digits that matter
+        mean_true, square_true = weight @ true, weight @ true**2  # (n_resamples, 1)
+        # A constant resample has no variance but for rounding, and must score nothing.
+        constant = (square_true - mean_true**2)[:, 0] <= 1e-6 * (true**2).mean()
+        for start in range(0, len(heads), BLOCK_HEADS):
+            head = heads[start : start + BLOCK_HEADS, output]
+            pred = hidden[given, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
+            means = weight @ pred
+            means *= 2 * mean_true
+            ccc = weight @ (2 * true * pred)
+            ccc -= means
+            spread = weight @ pred**2
+            spread += square_true
+            spread -= means
+            ccc /= np.maximum(spread, np.float32(1e-12), out=spread)
+            ccc[constant] = 0
+            scores[0 if joint else output, :, start : start + BLOCK_HEADS] += ccc
+    return scores

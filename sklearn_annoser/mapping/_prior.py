@@ -1,0 +1,186 @@
+"""What a source corpus makes one expect of the samples and annotators of another, before anyone has rated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_annoser.ratings import Ratings, centred
+
+__all__ = ["Prior", "count_by_output", "learn_prior", "within_correlation"]
+
+ENOUGH_RATINGS = 10  # of a known annotator, to tell their mean and spread
+DOUBT = 2  # the number of known annotators that the two guesses below count for
+SPREAD_VARIANCE = 0.04  # of the logarithm of a deviation: annotators differ by a fifth
+OFFSET_SHARE = 0.1  # of the variance of ratings: what annotators' means differ by
+SOURCE_SAMPLES = 30  # the number of target samples that the source's count for, where the two corpora differ
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What a source corpus tells of the utterances and annotators of another, on the scale of the ratings.
+
+    Parameters
+    ----------
+    mean : array, shape (n_outputs, n_hidden + 1)
+        Mean of the hidden features, and of a constant 1, over the samples.
+    second : array, shape (n_outputs, n_hidden + 1, n_hidden + 1)
+        Mean of their outer products.
+    variance : array, shape (n_outputs,)
+        Variance of an annotator's ratings.
+    n_worth : array, shape (n_outputs,)
+        The number of ratings that this variance is worth: large if all annotators have the same.
+    offset_variance : array, shape (n_outputs,)
+        Variance over annotators of their mean rating.
+    correlation : array, shape (n_outputs,)
+        Correlation of an annotator's ratings with the mean of all heads.
+    """
+
+    mean: np.ndarray
+    second: np.ndarray
+    variance: np.ndarray
+    n_worth: np.ndarray
+    offset_variance: np.ndarray
+    correlation: np.ndarray
+
+    def with_samples(self, blocks: Iterable[np.ndarray]) -> Prior:
+        """Return the prior for a corpus of which some samples have been seen, rated or not.
+
+        Parameters
+        ----------
+        blocks : iterable of arrays, shape (n_block, n_outputs, n_hidden)
+            Their hidden features.
+
+        Returns
+        -------
+        Prior
+        """
+        n_samples, mean, second = _hidden_moments(blocks)
+        share = n_samples / (n_samples + SOURCE_SAMPLES)
+        return replace(
+            self,
+            mean=share * mean + (1 - share) * self.mean,
+            second=share * second + (1 - share) * self.second,
+        )
+
+
+def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings, ratings: Ratings) -> Prior:
+    """Learn from a source corpus what to expect of samples and annotators that are not in it.
+
+    Parameters
+    ----------
+    blocks : iterable of arrays, shape (n_block, n_outputs, n_hidden)
+        Hidden features of samples, best of some that the network was not trained on.
+    head : array, shape (n_outputs, n_hidden + 1)
+        Mean of the known heads, the bias last.
+    unseen : Ratings
+        Ratings of the samples of `blocks`.
+    ratings : Ratings
+        Ratings of the source corpus.
+
+    Returns
+    -------
+    Prior
+    """
+    predicted = []
+
+    def watched() -> Iterator[np.ndarray]:
+        for hidden in blocks:
+            predicted.append(np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1])
+            yield hidden
+
+    _, mean, second = _hidden_moments(watched())
+    told = [_rating_variances(*given) for given in by_output(ratings)]
+    variance, n_worth, offset_variance = np.array(told).T
+    within = within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
+    return Prior(mean, second, variance, n_worth, offset_variance, within)
+
+
+def within_correlation(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
+    """Return the correlation of ratings and predictions around each annotator's means, all annotators together.
+
+    Parameters
+    ----------
+    predicted : array, shape (n_ratings, n_outputs)
+        Predictions of the ratings.
+    ratings : Ratings
+        The ratings; an output may be missing.
+
+    Returns
+    -------
+    array, shape (n_outputs,)
+        -1 to 1, higher is better; 0 where no annotator's ratings or predictions differ.
+    """
+    found = np.zeros(ratings.n_outputs)
+    for output, (codes, values, _) in enumerate(by_output(ratings)):
+        given = np.isfinite(ratings.values[:, output])
+        pairs = np.stack([centred(values, codes), centred(predicted[given, output].astype(np.float64), codes)])
+        products = pairs @ pairs.T
+        if products[0, 0] > 0 and products[1, 1] > 0:
+            found[output] = products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
+    return found
+
+
+def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the number of samples, and the mean of hidden features and 1, and of their outer products."""
+    n_samples, total = 0, np.float64(0)
+    for hidden in blocks:
+        block = with_one(hidden).transpose(1, 0, 2)  # (n_outputs, n_block, n_hidden + 1)
+        n_samples += len(hidden)
+        total = total + (block.transpose(0, 2, 1) @ block).astype(np.float64)
+    second = np.asarray(total) / n_samples
+    return n_samples, second[:, -1], second  # the products with the constant 1 are the mean
+
+
+def with_one(hidden: np.ndarray) -> np.ndarray:
+    """Return hidden features with a constant 1 behind, which the bias is the weight of."""
+    return np.concatenate([hidden, np.ones((*hidden.shape[:-1], 1), dtype=hidden.dtype)], axis=-1)
+
+
+def by_output(ratings: Ratings) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Walk over the outputs' ratings: who rated, what, and the number of annotators."""
+    for values in ratings.values.T.astype(np.float64):
+        given = np.isfinite(values)
+        yield ratings.codes[given], values[given], ratings.n_annotators
+
+
+def count_by_output(ratings: Ratings) -> np.ndarray:
+    """Count each annotator's ratings of each output.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Ratings, NaN where an output was not rated.
+
+    Returns
+    -------
+    array of int, shape (n_annotators, n_outputs)
+    """
+    counted = [np.bincount(codes, minlength=n) for codes, _, n in by_output(ratings)]
+    return np.stack(counted, axis=1)
+
+
+def _rating_variances(codes: np.ndarray, values: np.ndarray, n_annotators: int) -> tuple[float, float, float]:
+    """Return the variance of an annotator's ratings, what it is worth, and the variance of their mean."""
+    n = np.bincount(codes, minlength=n_annotators)
+    mean = np.bincount(codes, values, n_annotators) / np.maximum(n, 1)
+    squares = np.bincount(codes, centred(values, codes) ** 2, n_annotators)
+    pooled = squares.sum() / max((n - 1)[n > 1].sum(), 1)
+    if not pooled > 0:  # one rating each, or equal ones: all there is to go by is how they differ between annotators
+        pooled = np.mean(centred(values, np.zeros_like(codes)) ** 2) or 1.0
+    known = (n >= ENOUGH_RATINGS) & (squares > 0)
+    n, mean, own = n[known], mean[known], squares[known] / (n[known] - 1)
+    # What they differ by, less what they would differ by if they were all alike.
+    between_log = _variance(np.log(own) / 2) - float(np.mean(1 / (2 * (n - 1)))) if len(n) > 1 else 0.0
+    between_mean = _variance(mean) - float(np.mean(own / n)) if len(n) > 1 else 0.0
+    trust = max(len(n) - 1, 0) / (max(len(n) - 1, 0) + DOUBT)
+    spread_variance = trust * max(between_log, 0) + (1 - trust) * SPREAD_VARIANCE
+    offset_variance = trust * max(between_mean, 0) + (1 - trust) * OFFSET_SHARE * pooled
+    return float(pooled), 1 / (2 * spread_variance), float(offset_variance)
+
+
+def _variance(values: np.ndarray) -> float:
+    """Return the unbiased variance."""
+    return float(np.var(values, ddof=1))

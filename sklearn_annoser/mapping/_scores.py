@@ -1,0 +1,98 @@
+"""Scoring: the concordance of every known head with every new annotator's ratings, by one matrix product."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklearn_annoser.metrics._ccc import ccc_from_moments
+from sklearn_annoser.ratings import Ratings
+
+__all__ = ["score_heads"]
+
+BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
+
+
+def score_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> np.ndarray:
+    r"""Score every known head on every new annotator's enrollment ratings (higher is better).
+
+    The score is the CCC, or for a single rating minus the absolute error. The trunk has run once; from centred hidden
+    features :math:`H` of one target the centred predictions of all heads are :math:`H W^\top`, their covariance with
+    the ratings :math:`y` is :math:`(y^\top H) W^\top`, and their mean that of the hidden features times :math:`W^\top`:
+    one matrix product gives all the moments.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads of the known annotators, the bias last.
+    ratings : Ratings
+        Enrollment ratings of the samples.
+
+    Returns
+    -------
+    array of float32, shape (n_targets, n_heads, n_outputs)
+        0 for a target without ratings of an output, and where all of them are equal.
+    """
+    scores = np.zeros((ratings.n_annotators, len(heads), heads.shape[1]), dtype=np.float32)
+    order = np.argsort(ratings.codes, kind="stable")
+    for output in range(heads.shape[1]):
+        given = order[np.isfinite(ratings.values[order, output])]
+        rows, values = ratings.rows[given], ratings.values[given, output].astype(np.float64)
+        counts = np.bincount(ratings.codes[given], minlength=ratings.n_annotators)
+        ends = counts.cumsum()
+        for targets in _blocks_of_targets(counts):
+            first, last = (ends - counts)[targets[0]], ends[targets[-1]]
+            part = slice(first, last)
+            starts = (ends - counts)[targets] - first
+            moments = _moments(hidden[rows[part], output], values[part], starts, counts[targets])
+            for start in range(0, len(heads), BLOCK_HEADS):
+                block = slice(start, start + BLOCK_HEADS)
+                scores[targets, block, output] = _score_block(*moments, starts, heads[block, output], counts[targets])
+    return scores
+
+
+def _blocks_of_targets(counts: np.ndarray) -> list[np.ndarray]:
+    """Group the targets that have ratings so that a group has about BLOCK_ROWS of them."""
+    targets = np.flatnonzero(counts)
+    if not len(targets):
+        return []
+    block = counts[targets].cumsum() // BLOCK_ROWS
+    return np.split(targets, np.flatnonzero(np.diff(block)) + 1)
+
+
+def _moments(
+    hidden: np.ndarray, values: np.ndarray, starts: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what each target contributes to the matrix product, and its ratings' mean and variance.
+
+    The factor has the centred hidden features of all ratings, then for each target their mean, then their covariance
+    with its ratings: (n_ratings + 2 n_targets, n_hidden).
+    """
+    n = counts[:, None]
+    mean_hidden = np.add.reduceat(hidden, starts, axis=0, dtype=np.float64) / n
+    mean_true = np.add.reduceat(values, starts) / counts
+    centred = hidden - np.repeat(mean_hidden, counts, axis=0)
+    true = values - np.repeat(mean_true, counts)
+    covariance = np.add.reduceat(true[:, None] * centred, starts, axis=0) / n
+    factor = np.concatenate([centred, mean_hidden, covariance]).astype(hidden.dtype)
+    return factor, mean_true, np.add.reduceat(true**2, starts) / counts
+
+
+def _score_block(
+    factor: np.ndarray,
+    mean_true: np.ndarray,
+    var_true: np.ndarray,
+    starts: np.ndarray,
+    heads: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
+    """Return the score of a block of heads, (n_targets, n_heads)."""
+    n_targets = len(counts)
+    product = factor @ heads[:, :-1].T  # (n_ratings + 2 n_targets, n_heads)
+    centred, mean_pred, covariance = np.split(product, [-2 * n_targets, -n_targets])
+    mean_pred = mean_pred.astype(np.float64) + heads[:, -1]
+    np.square(centred, out=centred)
+    var_pred = np.add.reduceat(centred, starts, axis=0) / counts[:, None]
+    ccc = ccc_from_moments(mean_true[:, None], var_true[:, None], mean_pred, var_pred, covariance)
+    return np.where(counts[:, None] == 1, -np.abs(mean_pred - mean_true[:, None]), ccc)
