@@ -29,7 +29,6 @@ from sklearn_annoser.mapping import (
     fine_tuned_heads,
     fine_tuned_network,
     forecast_scores,
-    spread_rows,
 )
 
 __all__ = ["AnnotatorMapper"]
@@ -218,7 +217,7 @@ class AnnotatorMapper(AnnotatorPredictor):
     def _look_at(self, X: Any, rated: np.ndarray, unrated: np.ndarray) -> tuple[np.ndarray, Prior]:
         """Return hidden features of the rated samples, and what is known of the corpus before anyone is enrolled."""
         hidden = np.concatenate(list(self._hidden_of_rows(X, rated)))
-        some = unrated[spread_rows(len(unrated), ENOUGH_SAMPLES)]
+        some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
         prior: Prior = split_source(self.estimator)[1].prior_
         return hidden, prior.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
 
