@@ -91,22 +91,6 @@ def as_columns(array: np.ndarray) -> np.ndarray:
     return array[:, None] if array.ndim == 1 else array
 
 
-def check_scale(scale: Any, n_outputs: int) -> np.ndarray | None:
-    """Return a declared rating scale as a new (n_outputs, 2) array of lowest and highest rating, or None."""
-    if scale is None:
-        return None
-    array = check_finite_values("scale", scale).astype(np.float64)
-    if array.shape == (2,):
-        array = np.tile(array, (n_outputs, 1))
-    if array.shape != (n_outputs, 2):
-        raise ValueError(
-            f"scale must be (low, high), or one such pair for each of the {n_outputs} outputs, got {scale!r}."
-        )
-    if (array[:, 0] >= array[:, 1]).any():
-        raise ValueError(f"scale must have low < high, got {scale!r}.")
-    return array
-
-
 def check_known(what: str, labels: Sequence[Any] | np.ndarray, known: np.ndarray, where: str) -> np.ndarray:
     """Return the positions of `labels` in `known`, or say which label is not there."""
     labels = check_labels(what, labels)

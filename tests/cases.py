@@ -1,7 +1,11 @@
-"""Named Ratings that the tests share, each with a shape that has broken such code before."""
+"""Named and drawn Ratings that the tests share, each with a shape that has broken such code before."""
 
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from sklearn_annoser import Ratings
 
@@ -51,6 +55,20 @@ def unsorted():
     return Ratings.from_long(table, outputs=["arousal", "valence"], samples=["b", "d", "a", "c"], scale=(1, 5))
 
 
+HALF = np.array(
+    [
+        [[1.0, 2.0], [3.0, np.nan]],
+        [[np.nan, 4.0], [np.nan, np.nan]],
+        [[5.0, np.nan], [np.nan, 8.0]],
+    ]
+)
+
+
+def half():
+    """Half of the ratings lack one of the two outputs."""
+    return Ratings.from_dense(HALF, annotators=["ann", "bob"], outputs=["activation", "valence"])
+
+
 CASES = {
     "dense": dense(),
     "dense_two_outputs": dense(n_outputs=2, outputs=["arousal", "valence"]),
@@ -67,3 +85,42 @@ CASES = {
 }
 
 RATED = {name: ratings for name, ratings in CASES.items() if (np.diff(ratings.indptr) > 0).all()}
+SCORED = {name: ratings for name, ratings in CASES.items() if ratings.n_ratings > 1}
+
+every_case = pytest.mark.parametrize("ratings", CASES.values(), ids=CASES)
+every_rated_case = pytest.mark.parametrize("ratings", RATED.values(), ids=RATED)
+every_scored_case = pytest.mark.parametrize("ratings", SCORED.values(), ids=SCORED)
+patient = settings(deadline=None)
+
+
+@st.composite
+def dense_arrays(draw):
+    """Draw dense ratings with at least one of them, NaN where nobody rated."""
+    shape = draw(st.tuples(st.integers(1, 8), st.integers(1, 5), st.integers(1, 3)))
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    values = draw(hnp.arrays(dtype, shape, elements=st.floats(-100, 100, width=32)))
+    missing = draw(hnp.arrays(bool, shape[:2]))
+    missing.flat[draw(st.integers(0, missing.size - 1))] = False
+    values[missing] = np.nan
+    return values
+
+
+def as_cube(ratings):
+    """Return the dense form, with an axis of outputs even for one."""
+    return ratings.to_dense().reshape(ratings.n_samples, ratings.n_annotators, ratings.n_outputs)
+
+
+def predictions_of(ratings, seed=0):
+    """Draw a value for each rating, and one for each sample."""
+    rng = np.random.default_rng(seed)
+    each = 0.5 * ratings.values + rng.normal(size=ratings.values.shape)
+    return ratings.with_values(each), rng.normal(size=ratings.shape)
+
+
+def gappy(seed=0):
+    """Ratings and predictions of two outputs, a third of the values missing, and the same for each output alone."""
+    rng = np.random.RandomState(seed)
+    dense = rng.normal(size=(40, 4, 2))
+    dense[rng.uniform(size=dense.shape) < 0.35] = np.nan
+    predictions = rng.normal(size=(40, 2))
+    return Ratings.from_dense(dense), predictions, [Ratings.from_dense(dense[:, :, output]) for output in range(2)]

@@ -10,7 +10,6 @@ from sklearn_annoser._validation import (
     check_labels,
     check_number,
     check_option,
-    check_scale,
 )
 
 
@@ -173,18 +172,6 @@ def test_a_vector_becomes_one_column():
     assert as_columns(np.ones(3)).shape == (3, 1)
     assert as_columns(np.ones(0)).shape == (0, 1)
     assert as_columns(np.ones((0, 2))).shape == (0, 2)
-
-
-def test_one_scale_is_that_of_every_output():
-    assert check_scale((1, 5), 3).tolist() == [[1, 5]] * 3
-    assert check_scale([(1, 5), (0, 1)], 2).tolist() == [[1, 5], [0, 1]]
-    assert check_scale(None, 2) is None
-
-
-def test_a_scale_is_copied():
-    scale = np.array([[1.0, 5.0]])
-    check_scale(scale, 1)[0, 0] = 9
-    assert scale.tolist() == [[1, 5]]
 
 
 def test_known_labels_become_their_positions():

@@ -16,15 +16,26 @@ from sklearn_annoser._validation import (
     check_labels,
     check_number,
     check_option,
-    check_scale,
 )
+from sklearn_annoser.ratings._checks import (
+    check_codes,
+    check_not_empty,
+    check_outputs,
+    check_rated_once,
+    check_structure,
+    check_unique,
+)
+from sklearn_annoser.ratings._constructors import Constructors
+from sklearn_annoser.ratings._index import row_numbers
+from sklearn_annoser.ratings._scale import check_scale, check_within, rescale
+from sklearn_annoser.ratings._standardize import standardize
 
 __all__ = ["CONSENSUS", "Ratings"]
 
 CONSENSUS = "consensus"
 
 
-class Ratings:
+class Ratings(Constructors):
     """Ratings of samples by identified annotators, in compressed sparse rows.
 
     A sample may have any number of ratings, each by another annotator; a rating has a value for each output (activation
@@ -89,18 +100,14 @@ class Ratings:
         values = as_columns(check_finite_values("values", values, allow_nan=True))
         if not values.size:
             raise ValueError("there are no ratings: Ratings need at least one, with at least one output.")
-        _check_not_empty(values)
-        indptr, codes = _check_structure(indptr, codes, len(values))
+        check_not_empty(values)
+        indptr, codes = check_structure(indptr, codes, len(values))
         annotators = check_labels("annotators", annotators)
-        _check_unique("annotators", annotators)
-        if not 0 <= codes.min() <= codes.max() < len(annotators):
-            raise ValueError(
-                f"codes must be between 0 and {len(annotators) - 1}, the positions in annotators, got "
-                f"{codes.min()} to {codes.max()}."
-            )
-        outputs = _check_outputs(outputs, values.shape[1])
+        check_unique("annotators", annotators)
+        check_codes(codes, annotators)
+        outputs = check_outputs(outputs, values.shape[1])
         scale = check_scale(scale, len(outputs))
-        _check_within(values, scale, outputs)
+        check_within(values, scale, outputs)
         if samples is not None:
             samples = check_labels("samples", samples)
             if len(samples) != len(indptr) - 1:
@@ -109,36 +116,23 @@ class Ratings:
         rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
         order = np.lexsort((codes, rows))
         codes, values = codes[order], values[order]
-        twice = np.flatnonzero((np.diff(rows) == 0) & (np.diff(codes) == 0))
-        if len(twice):
-            (who,) = annotators[codes[twice[:1]]].tolist()
-            raise ValueError(
-                f"annotator {who!r} rated the sample at position {rows[twice[0]]} twice. "
-                'Ratings.from_long(..., duplicates="mean") averages such ratings.'
-            )
-        self._set(indptr, codes.astype(np.int32), values, annotators, outputs, samples, scale)
+        check_rated_once(rows, codes, annotators)
+        arrays = {"indptr": indptr, "codes": codes.astype(np.int32), "values": values, "annotators": annotators}
+        self._set(**arrays, samples=samples, scale=scale, outputs=outputs)
 
-    def _set(self, indptr, codes, values, annotators, outputs, samples, scale) -> Ratings:  # type: ignore[no-untyped-def]
-        """Fill in the arrays, which are right already, and lock them."""
-        for name, array in [
-            ("indptr", indptr),
-            ("codes", codes),
-            ("values", values),
-            ("annotators", annotators),
-            ("samples", samples),
-            ("scale", scale),
-        ]:
+    def _set(self, *, outputs: tuple[str, ...], **arrays: np.ndarray | None) -> Ratings:
+        """Fill in the outputs' names and all arrays, which are right already, and lock these."""
+        for name, array in arrays.items():
             if array is not None:
                 array = array.view()
                 array.flags.writeable = False
             object.__setattr__(self, name, array)
-        object.__setattr__(self, "outputs", tuple(outputs))
+        object.__setattr__(self, "outputs", outputs)
         return self
 
     def _replace(self, **changes: Any) -> Ratings:
         """Return Ratings with some arrays replaced by others that are right already."""
-        names = ("indptr", "codes", "values", "annotators", "outputs", "samples", "scale")
-        return object.__new__(Ratings)._set(*(changes.get(name, getattr(self, name)) for name in names))
+        return object.__new__(Ratings)._set(**self.__dict__ | changes)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"Ratings are immutable: {name} cannot be set. Build new Ratings instead.")
@@ -148,157 +142,6 @@ class Ratings:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._set(**state)
-
-    # ------------------------------------------------------------------ constructors
-
-    @classmethod
-    def from_long(
-        cls,
-        frame: pd.DataFrame,
-        *,
-        sample: str = "sample",
-        annotator: str = "annotator",
-        outputs: str | Sequence[str],
-        samples: Any = None,
-        duplicates: str = "error",
-        scale: Any = None,
-    ) -> Ratings:
-        """Make Ratings from a table with one row a rating.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            The table.
-        sample, annotator : str, default="sample" and "annotator"
-            Columns that name the rated sample and the annotator.
-        outputs : str or sequence of str
-            Columns with the ratings, one for each output; NaN where an output was not rated.
-        samples : array-like, shape (n_samples,), default=None
-            The samples in the order of the features' rows, each once. A sample without ratings is allowed, a rating of
-            a sample that is not listed is an error. None: the samples in order of their first rating.
-        duplicates : {"error", "mean"}, default="error"
-            What to do where an annotator rated the same sample more than once.
-        scale : (low, high) or one such pair for each output, default=None
-            The scale on which was rated; a rating outside it is an error.
-
-        Returns
-        -------
-        Ratings
-
-        Raises
-        ------
-        TypeError
-            `frame` is no DataFrame, or a rating is no number.
-        ValueError
-            A column is missing or there twice, a rating is NaN in all outputs, infinite or outside the scale, a sample
-            is not listed, or an annotator rated a sample twice.
-        """
-        check_option("duplicates", duplicates, ("error", "mean"))
-        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
-        _check_columns(frame, [sample, annotator, *outputs])
-        if frame.empty:
-            raise ValueError("there are no ratings: frame has no rows.")
-        values = check_finite_values("ratings", frame[outputs].to_numpy(), allow_nan=True)
-        _check_not_empty(values)
-        codes, labels = pd.factorize(check_labels(f"column {annotator!r}", frame[annotator]), sort=True)
-        rated = check_labels(f"column {sample!r}", frame[sample])
-        if samples is None:
-            rows, samples = pd.factorize(rated)
-        else:
-            samples = check_labels("samples", samples)
-            _check_unique("samples", samples)
-            rows = check_known("rated sample", rated, samples, "`samples`")
-
-        rows, codes, values = _merge_duplicates(rows, codes, values, labels, samples, duplicates)
-        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(samples)).cumsum()])
-        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
-
-    @classmethod
-    def from_dense(
-        cls,
-        values: Any,
-        *,
-        annotators: Any = None,
-        outputs: Sequence[str] | None = None,
-        samples: Any = None,
-        scale: Any = None,
-    ) -> Ratings:
-        """Make Ratings from an array with one column an annotator, NaN where an annotator did not rate.
-
-        Parameters
-        ----------
-        values : array-like, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
-            The ratings; NaN or None where an annotator did not rate a sample, or one of its outputs.
-        annotators : array-like, shape (n_annotators,), default=None
-            Labels of the columns. None: the columns of a DataFrame, else 0, 1, ...
-        outputs : sequence of str, default=None
-            Name of each output.
-        samples : array-like, shape (n_samples,), default=None
-            Label of each sample.
-        scale : (low, high) or one such pair for each output, default=None
-            The scale on which was rated.
-
-        Returns
-        -------
-        Ratings
-        """
-        if isinstance(values, pd.DataFrame) and annotators is None:
-            annotators = values.columns
-        array = check_finite_values("values", values, max_ndim=3, allow_nan=True)
-        if array.ndim == 1:
-            raise ValueError(
-                f"values must have shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs), got "
-                f"{array.shape}."
-            )
-        array = array[:, :, None] if array.ndim == 2 else array
-        annotators = np.arange(array.shape[1]) if annotators is None else check_labels("annotators", annotators)
-        if len(annotators) != array.shape[1]:
-            raise ValueError(f"values has {array.shape[1]} columns, but there are {len(annotators)} annotators.")
-        rows, codes = np.nonzero(~np.isnan(array).all(axis=2))
-        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(array)).cumsum()])
-        return cls(
-            indptr, codes, array[rows, codes], annotators=annotators, outputs=outputs, samples=samples, scale=scale
-        )
-
-    @classmethod
-    def from_rows(
-        cls,
-        values: Any,
-        annotators: Any,
-        *,
-        outputs: Sequence[str] | None = None,
-        samples: Any = None,
-        scale: Any = None,
-    ) -> Ratings:
-        """Make Ratings of which each sample has exactly one.
-
-        Parameters
-        ----------
-        values : array-like, shape (n_samples,) or (n_samples, n_outputs)
-            The one rating of each sample, NaN for an output that was not rated.
-        annotators : array-like, shape (n_samples,), or a single label
-            Who gave it.
-        outputs : sequence of str, default=None
-            Name of each output. None: the columns of a DataFrame, or the default names.
-        samples : array-like, shape (n_samples,), default=None
-            Label of each sample.
-        scale : (low, high) or one such pair for each output, default=None
-            The scale on which was rated.
-
-        Returns
-        -------
-        Ratings
-        """
-        if outputs is None and isinstance(values, pd.DataFrame):
-            outputs = [str(column) for column in values.columns]
-        values = check_finite_values("values", values, allow_nan=True)
-        if np.ndim(annotators) == 0:
-            annotators = np.full(len(values), annotators)
-        codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)
-        if len(codes) != len(values):
-            raise ValueError(f"there are {len(values)} ratings, but {len(codes)} annotators: give one for each rating.")
-        indptr = np.arange(len(values) + 1)
-        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
 
     # ------------------------------------------------------------------ as a y of scikit-learn
 
@@ -362,31 +205,12 @@ class Ratings:
         return consensus.astype(dtype or np.float64, copy=False)
 
     def __getitem__(self, key: Any) -> Ratings:
-        # scikit-learn's splitters call y[rows, ...] on everything that has a shape.
-        if isinstance(key, tuple):
-            if not key or any(rest is not Ellipsis and not _is_full_slice(rest) for rest in key[1:]):
-                raise IndexError(f"Ratings are indexed by sample, ratings[rows], got {key!r}.")
-            key = key[0]
-        rows = self._rows(key)
+        rows = row_numbers(key, self.n_samples)
         counts = np.diff(self.indptr)[rows]
         indptr = np.concatenate([[0], counts.cumsum()])
         take = np.repeat(self.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
         samples = None if self.samples is None else self.samples[rows]
         return self._replace(indptr=indptr, codes=self.codes[take], values=self.values[take], samples=samples)
-
-    def _rows(self, key: Any) -> np.ndarray:
-        """Turn an index, slice, mask or sequence of indices into row numbers."""
-        if isinstance(key, slice):
-            return np.arange(self.n_samples)[key]
-        rows = np.asarray(key)
-        if rows.shape == (0,):
-            return np.empty(0, dtype=np.intp)
-        if rows.ndim > 1 or rows.dtype.kind not in "iub" or (rows.ndim == 0 and rows.dtype == bool):
-            raise IndexError(
-                f"Ratings are indexed by a slice, integers or a boolean mask, got {type(key).__name__} with dtype "
-                f"{rows.dtype} and shape {rows.shape}."
-            )
-        return np.atleast_1d(np.arange(self.n_samples)[rows])
 
     def __iter__(self) -> Iterator[Ratings]:
         return (self[row] for row in range(self.n_samples))
@@ -542,13 +366,8 @@ class Ratings:
         -------
         Ratings
         """
-        if self.scale is None:
-            raise ValueError("these ratings have no scale. Declare it when you make them, for example scale=(1, 7).")
-        low, high = self.scale.T
-        new = check_scale(to, self.n_outputs)
-        assert new is not None
-        values = (self.values - low) / (high - low) * (new[:, 1] - new[:, 0]) + new[:, 0]
-        return self._replace(values=np.clip(values, *new.T).astype(self.values.dtype), scale=new)
+        values, scale = rescale(self.values, self.scale, to)
+        return self._replace(values=values, scale=scale)
 
     def standardized(self, *, n_worth: float = 10) -> Ratings:
         """Take each annotator's mean from their ratings, and divide by their deviation: what is left is their order.
@@ -573,21 +392,7 @@ class Ratings:
         array([-1., -1.,  1.,  1.])
         """
         check_number("n_worth", n_worth, low=0)
-        values = np.full(self.values.shape, np.nan, dtype=self.values.dtype)
-        for output, column in enumerate(self.values.T.astype(np.float64)):
-            given = np.isfinite(column)
-            if not given.any():
-                continue
-            codes, own = self.codes[given], column[given]
-            n = np.bincount(codes, minlength=self.n_annotators)
-            of_own, of_all = centred(own, codes), centred(own, np.zeros_like(codes))
-            share = n_worth / np.maximum(n + n_worth, 1)
-            own = of_own + (of_all - of_own) * share[codes]
-            squares = np.bincount(codes, own**2, self.n_annotators)
-            deviation = np.sqrt((squares + n_worth * np.mean(own**2)) / np.maximum(n + n_worth, 1))
-            deviation[deviation == 0] = 1  # equal ratings stay equal
-            values[given, output] = own / deviation[codes]
-        return self._replace(values=values, scale=None)
+        return self._replace(values=standardize(self.values, self.codes, n_worth), scale=None)
 
     def with_values(self, values: Any) -> Ratings:
         """Return Ratings of the same samples by the same annotators with other values, without a declared scale.
@@ -604,7 +409,7 @@ class Ratings:
         array = as_columns(check_finite_values("values", values, allow_nan=True))
         if array.shape != self.values.shape:
             raise ValueError(f"values must have shape {self.values.shape}, got {array.shape}.")
-        _check_not_empty(array)
+        check_not_empty(array)
         return self._replace(values=array.copy(), scale=None)
 
     def with_outputs(self, values: Any, outputs: Sequence[str]) -> Ratings:
@@ -624,8 +429,8 @@ class Ratings:
         array = as_columns(check_finite_values("values", values, allow_nan=True))
         if len(array) != self.n_ratings:
             raise ValueError(f"values must be of {self.n_ratings} ratings, got {len(array)}.")
-        _check_not_empty(array)
-        return self._replace(values=array.copy(), outputs=_check_outputs(outputs, array.shape[1]), scale=None)
+        check_not_empty(array)
+        return self._replace(values=array.copy(), outputs=check_outputs(outputs, array.shape[1]), scale=None)
 
     def to_long(self, *, sample: str = "sample", annotator: str = "annotator") -> pd.DataFrame:
         """Return a table with one row a rating.
@@ -685,128 +490,3 @@ class Ratings:
             f"by {self.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
             f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
         )
-
-
-def centred(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return values less the mean of those with the same code; exactly 0 where these are all equal.
-
-    Parameters
-    ----------
-    values : array, shape (n_ratings,)
-        Values, without NaN.
-    codes : array of int, shape (n_ratings,)
-        Group of each value.
-
-    Returns
-    -------
-    array of float64, shape (n_ratings,)
-    """
-    n = np.maximum(np.bincount(codes), 1)
-    around = values - (np.bincount(codes, values) / n)[codes]
-    low, high = np.full(len(n), np.inf), np.full(len(n), -np.inf)
-    np.minimum.at(low, codes, values)
-    np.maximum.at(high, codes, values)
-    return np.where((high > low)[codes], around, 0.0)  # the mean of equal values may be a rounding error away
-
-
-def _check_not_empty(values: np.ndarray) -> None:
-    """Raise if a rating has no value at all."""
-    empty = np.isnan(as_columns(values)).all(axis=1)
-    if values.size and empty.any():
-        raise ValueError(
-            f"{int(empty.sum())} of {len(values)} ratings have no value (the first is at position {empty.argmax()}): "
-            "they are NaN in every output. Leave them out."
-        )
-
-
-def _check_structure(indptr: Any, codes: Any, n_ratings: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `indptr` and `codes` as integers if they describe `n_ratings` ratings in rows."""
-    indptr, codes = np.asarray(indptr), np.asarray(codes)
-    for name, array in (("indptr", indptr), ("codes", codes)):
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise TypeError(f"{name} must be one-dimensional integers, got dtype {array.dtype}, shape {array.shape}.")
-    if len(codes) != n_ratings:
-        raise ValueError(f"there are {n_ratings} values, but {len(codes)} codes: give one code for each rating.")
-    if not len(indptr) or indptr[0] != 0 or indptr[-1] != n_ratings or (np.diff(indptr) < 0).any():
-        raise ValueError(f"indptr must rise from 0 to the number of ratings, {n_ratings}, got {indptr!r}.")
-    return indptr.astype(np.int64), codes.astype(np.int64)
-
-
-def _is_full_slice(key: Any) -> bool:
-    """Say whether a key is `:`, without comparing arrays."""
-    return isinstance(key, slice) and key == slice(None)
-
-
-def _check_unique(name: str, labels: np.ndarray) -> None:
-    """Raise if a label is there twice."""
-    again = pd.Index(labels).duplicated()
-    if again.any():
-        raise ValueError(f"{name} must be unique, got {labels[again].tolist()[0]!r} twice.")
-
-
-def _check_outputs(outputs: Sequence[str] | None, n_outputs: int) -> tuple[str, ...]:
-    """Return the outputs' names, unique strings, one for each column of values."""
-    if outputs is None:
-        return ("rating",) if n_outputs == 1 else tuple(f"rating_{index}" for index in range(n_outputs))
-    names = tuple(outputs)
-    if isinstance(outputs, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"outputs must be a sequence of strings, got {outputs!r}.")
-    if len(set(names)) != len(names):
-        raise ValueError(f"outputs must have different names, got {list(names)}.")
-    if len(names) != n_outputs:
-        raise ValueError(f"there are {len(names)} output names, {list(names)}, for {n_outputs} columns of values.")
-    return names
-
-
-def _check_within(values: np.ndarray, scale: np.ndarray | None, outputs: tuple[str, ...]) -> None:
-    """Raise if a rating lies outside the declared scale."""
-    if scale is None:
-        return
-    scale = scale.astype(values.dtype)  # 0.1 as float32 is above 0.1 as float64
-    outside = (values < scale[:, 0]) | (values > scale[:, 1])
-    if outside.any():
-        rating, output = np.argwhere(outside)[0]
-        low, high = scale[output]
-        raise ValueError(
-            f"{int(outside.any(axis=1).sum())} of {len(values)} ratings lie outside the declared scale: "
-            f"{outputs[output]!r} goes from {low:g} to {high:g}, got {values[rating, output]:g}."
-        )
-
-
-def _check_columns(frame: Any, columns: list[str]) -> None:
-    """Raise unless `frame` is a DataFrame that has each of `columns` exactly once."""
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}.")
-    if len(set(columns)) != len(columns):
-        raise ValueError(f"sample, annotator and outputs must be different columns, got {columns}.")
-    for column in columns:
-        n_found = int((frame.columns == column).sum())
-        if n_found == 0:
-            raise ValueError(f"there is no column {column!r}. The columns are {frame.columns.tolist()}.")
-        if n_found > 1:
-            raise ValueError(f"column {column!r} is there {n_found} times. Rename or drop all but one.")
-
-
-def _merge_duplicates(
-    rows: np.ndarray, codes: np.ndarray, values: np.ndarray, labels: np.ndarray, samples: np.ndarray, duplicates: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort ratings by sample and annotator; average those given twice, or refuse them."""
-    order = np.lexsort((codes, rows))
-    rows, codes, values = rows[order], codes[order], values[order]
-    first = np.ones(len(rows), dtype=bool)
-    first[1:] = (np.diff(rows) != 0) | (np.diff(codes) != 0)
-    if first.all():
-        return rows, codes, values
-    if duplicates == "error":
-        again = np.flatnonzero(~first)
-        (who,), (what,) = labels[codes[again[:1]]].tolist(), samples[rows[again[:1]]].tolist()
-        raise ValueError(
-            f"{len(again)} ratings are by an annotator who rated the same sample before, for example annotator "
-            f'{who!r} and sample {what!r}. Drop them, or average them with duplicates="mean".'
-        )
-    group = first.cumsum() - 1
-    given = np.isfinite(values)
-    sums = np.stack([np.bincount(group, column) for column in np.where(given, values, 0).T], axis=1)
-    counts = np.stack([np.bincount(group, column) for column in given.T], axis=1)
-    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    return rows[first], codes[first], means.astype(values.dtype)

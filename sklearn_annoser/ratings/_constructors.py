@@ -1,0 +1,206 @@
+"""How `Ratings` are made of a table with one row a rating, of a dense array, of one rating a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from sklearn_annoser._validation import check_finite_values, check_known, check_labels, check_option
+from sklearn_annoser.ratings._checks import check_not_empty, check_unique
+
+R = TypeVar("R")
+
+
+class Constructors:
+    """Constructors for a class that is itself called with the arrays: indptr, codes, values."""
+
+    @classmethod
+    def from_long(
+        cls: Callable[..., R],
+        frame: pd.DataFrame,
+        *,
+        sample: str = "sample",
+        annotator: str = "annotator",
+        outputs: str | Sequence[str],
+        samples: Any = None,
+        duplicates: str = "error",
+        scale: Any = None,
+    ) -> R:
+        """Make Ratings from a table with one row a rating.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The table.
+        sample, annotator : str, default="sample" and "annotator"
+            Columns that name the rated sample and the annotator.
+        outputs : str or sequence of str
+            Columns with the ratings, one for each output; NaN where an output was not rated.
+        samples : array-like, shape (n_samples,), default=None
+            The samples in the order of the features' rows, each once. A sample without ratings is allowed, a rating of
+            a sample that is not listed is an error. None: the samples in order of their first rating.
+        duplicates : {"error", "mean"}, default="error"
+            What to do where an annotator rated the same sample more than once.
+        scale : (low, high) or one such pair for each output, default=None
+            The scale on which was rated; a rating outside it is an error.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        TypeError
+            `frame` is no DataFrame, or a rating is no number.
+        ValueError
+            A column is missing or there twice, a rating is NaN in all outputs, infinite or outside the scale, a sample
+            is not listed, or an annotator rated a sample twice.
+        """
+        check_option("duplicates", duplicates, ("error", "mean"))
+        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
+        _check_columns(frame, [sample, annotator, *outputs])
+        if frame.empty:
+            raise ValueError("there are no ratings: frame has no rows.")
+        values = check_finite_values("ratings", frame[outputs].to_numpy(), allow_nan=True)
+        check_not_empty(values)
+        codes, labels = pd.factorize(check_labels(f"column {annotator!r}", frame[annotator]), sort=True)
+        rated = check_labels(f"column {sample!r}", frame[sample])
+        if samples is None:
+            rows, samples = pd.factorize(rated)
+        else:
+            samples = check_labels("samples", samples)
+            check_unique("samples", samples)
+            rows = check_known("rated sample", rated, samples, "`samples`")
+
+        rows, codes, values = _merge_duplicates(rows, codes, values, labels, samples, duplicates)
+        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(samples)).cumsum()])
+        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
+
+    @classmethod
+    def from_dense(
+        cls: Callable[..., R],
+        values: Any,
+        *,
+        annotators: Any = None,
+        outputs: Sequence[str] | None = None,
+        samples: Any = None,
+        scale: Any = None,
+    ) -> R:
+        """Make Ratings from an array with one column an annotator, NaN where an annotator did not rate.
+
+        Parameters
+        ----------
+        values : array-like, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
+            The ratings; NaN or None where an annotator did not rate a sample, or one of its outputs.
+        annotators : array-like, shape (n_annotators,), default=None
+            Labels of the columns. None: the columns of a DataFrame, else 0, 1, ...
+        outputs : sequence of str, default=None
+            Name of each output.
+        samples : array-like, shape (n_samples,), default=None
+            Label of each sample.
+        scale : (low, high) or one such pair for each output, default=None
+            The scale on which was rated.
+
+        Returns
+        -------
+        Ratings
+        """
+        if isinstance(values, pd.DataFrame) and annotators is None:
+            annotators = values.columns
+        array = check_finite_values("values", values, max_ndim=3, allow_nan=True)
+        if array.ndim == 1:
+            raise ValueError(
+                f"values must have shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs), got "
+                f"{array.shape}."
+            )
+        array = array[:, :, None] if array.ndim == 2 else array
+        annotators = np.arange(array.shape[1]) if annotators is None else check_labels("annotators", annotators)
+        if len(annotators) != array.shape[1]:
+            raise ValueError(f"values has {array.shape[1]} columns, but there are {len(annotators)} annotators.")
+        rows, codes = np.nonzero(~np.isnan(array).all(axis=2))
+        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(array)).cumsum()])
+        return cls(
+            indptr, codes, array[rows, codes], annotators=annotators, outputs=outputs, samples=samples, scale=scale
+        )
+
+    @classmethod
+    def from_rows(
+        cls: Callable[..., R],
+        values: Any,
+        annotators: Any,
+        *,
+        outputs: Sequence[str] | None = None,
+        samples: Any = None,
+        scale: Any = None,
+    ) -> R:
+        """Make Ratings of which each sample has exactly one.
+
+        Parameters
+        ----------
+        values : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            The one rating of each sample, NaN for an output that was not rated.
+        annotators : array-like, shape (n_samples,), or a single label
+            Who gave it.
+        outputs : sequence of str, default=None
+            Name of each output. None: the columns of a DataFrame, or the default names.
+        samples : array-like, shape (n_samples,), default=None
+            Label of each sample.
+        scale : (low, high) or one such pair for each output, default=None
+            The scale on which was rated.
+
+        Returns
+        -------
+        Ratings
+        """
+        if outputs is None and isinstance(values, pd.DataFrame):
+            outputs = [str(column) for column in values.columns]
+        values = check_finite_values("values", values, allow_nan=True)
+        if np.ndim(annotators) == 0:
+            annotators = np.full(len(values), annotators)
+        codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)
+        if len(codes) != len(values):
+            raise ValueError(f"there are {len(values)} ratings, but {len(codes)} annotators: give one for each rating.")
+        indptr = np.arange(len(values) + 1)
+        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
+
+
+def _check_columns(frame: Any, columns: list[str]) -> None:
+    """Raise unless `frame` is a DataFrame that has each of `columns` exactly once."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}.")
+    if len(set(columns)) != len(columns):
+        raise ValueError(f"sample, annotator and outputs must be different columns, got {columns}.")
+    for column in columns:
+        n_found = int((frame.columns == column).sum())
+        if n_found == 0:
+            raise ValueError(f"there is no column {column!r}. The columns are {frame.columns.tolist()}.")
+        if n_found > 1:
+            raise ValueError(f"column {column!r} is there {n_found} times. Rename or drop all but one.")
+
+
+def _merge_duplicates(
+    rows: np.ndarray, codes: np.ndarray, values: np.ndarray, labels: np.ndarray, samples: np.ndarray, duplicates: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort ratings by sample and annotator; average those given twice, or refuse them."""
+    order = np.lexsort((codes, rows))
+    rows, codes, values = rows[order], codes[order], values[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (np.diff(rows) != 0) | (np.diff(codes) != 0)
+    if first.all():
+        return rows, codes, values
+    if duplicates == "error":
+        again = np.flatnonzero(~first)
+        (who,), (what,) = labels[codes[again[:1]]].tolist(), samples[rows[again[:1]]].tolist()
+        raise ValueError(
+            f"{len(again)} ratings are by an annotator who rated the same sample before, for example annotator "
+            f'{who!r} and sample {what!r}. Drop them, or average them with duplicates="mean".'
+        )
+    group = first.cumsum() - 1
+    given = np.isfinite(values)
+    sums = np.stack([np.bincount(group, column) for column in np.where(given, values, 0).T], axis=1)
+    counts = np.stack([np.bincount(group, column) for column in given.T], axis=1)
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return rows[first], codes[first], means.astype(values.dtype)
