@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser.mapping import Forecast, Mapping, count_by_output
+from sklearn_annoser.mapping import Forecast, Mapping
+from sklearn_annoser.ratings import count_by_output
 
 
 def mapping_table(

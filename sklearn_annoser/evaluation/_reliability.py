@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 from sklearn_annoser._validation import check_number
 from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
-from sklearn_annoser.mapping import Enroller, count_by_output, forecast_scores, predict_pairs
+from sklearn_annoser.mapping import Enroller, forecast_scores, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import Ratings, count_by_output
 
 __all__ = ["check_forecasts", "coverage_table", "risk_coverage"]
 

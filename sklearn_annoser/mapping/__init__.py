@@ -5,7 +5,7 @@ from sklearn_annoser.mapping._confidence import bootstrap_heads, confidences
 from sklearn_annoser.mapping._enroller import Enroller, Mapping
 from sklearn_annoser.mapping._forecast import Forecast, forecast_scores
 from sklearn_annoser.mapping._predict import predict_pairs, predict_rated
-from sklearn_annoser.mapping._prior import Prior, count_by_output, learn_prior, within_correlation
+from sklearn_annoser.mapping._prior import Prior, learn_prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping._suggest import comparison_axes, representative_rows, spread_rows
 from sklearn_annoser.mapping._tune import FINE_TUNES, fine_tuned_heads, fine_tuned_network, tune_heads
@@ -24,7 +24,6 @@ __all__ = [
     "calibrate_heads",
     "comparison_axes",
     "confidences",
-    "count_by_output",
     "fine_tuned_heads",
     "fine_tuned_network",
     "forecast_scores",
@@ -35,5 +34,4 @@ __all__ = [
     "score_heads",
     "spread_rows",
     "tune_heads",
-    "within_correlation",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_annoser.mapping._prior import Prior, by_output
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.mapping._prior import Prior
+from sklearn_annoser.ratings import Ratings, rated_outputs
 
 __all__ = ["CALIBRATIONS", "calibrate_heads"]
 
@@ -47,7 +47,7 @@ def calibrate_heads(
         Of the predictions. 1 and 0 where predictions are constant.
     """
     slope, offset = np.ones(heads.shape[:2]), np.zeros(heads.shape[:2])
-    for output, (codes, values, n_targets) in enumerate(by_output(ratings)):
+    for output, (codes, values, n_targets) in enumerate(rated_outputs(ratings)):
         head = heads[:, output].astype(np.float64)
         given = np.isfinite(ratings.values[:, output])
         n = np.bincount(codes, minlength=n_targets)

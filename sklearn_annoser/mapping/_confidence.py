@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklearn_annoser.mapping._enroller import Mapping
+from sklearn_annoser.ratings import ratings_by_annotator
 
 __all__ = ["bootstrap_heads", "confidences"]
 
@@ -32,9 +33,7 @@ def confidences(mapping: Mapping, *, n_bootstrap: int = 100, rng: np.random.Rand
     found = np.full(ratings.n_annotators, np.nan)
     if not rule.ranks or n_bootstrap == 0:
         return found
-    order = np.argsort(ratings.codes, kind="stable")
-    ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
-    for target, mine in enumerate(np.split(order, ends[:-1])):
+    for target, mine in enumerate(ratings_by_annotator(ratings)):
         _, found[target] = bootstrap_heads(
             mapping.hidden[ratings.rows[mine]],
             mapping.enroller.heads,

@@ -16,10 +16,10 @@ import numpy as np
 
 from sklearn_annoser._validation import check_number, check_option
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
-from sklearn_annoser.mapping._prior import Prior, count_by_output
+from sklearn_annoser.mapping._prior import Prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping.strategies import STRATEGIES, Strategy
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import Ratings, count_by_output
 
 __all__ = ["Enroller", "Mapping"]
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from sklearn_annoser.mapping._enroller import Mapping
 from sklearn_annoser.mapping._predict import predict_pairs
-from sklearn_annoser.mapping._prior import Prior, count_by_output
-from sklearn_annoser.ratings import Ratings, centred
+from sklearn_annoser.mapping._prior import Prior
+from sklearn_annoser.ratings import Ratings, centred, count_by_output
 
 __all__ = ["Forecast", "forecast_scores"]
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sklearn_annoser.ratings import Ratings, centred
+from sklearn_annoser.metrics._within import within_correlation
+from sklearn_annoser.ratings import Ratings, centred, rated_outputs
 
-__all__ = ["Prior", "count_by_output", "learn_prior", "within_correlation"]
+__all__ = ["Prior", "learn_prior"]
 
 ENOUGH_RATINGS = 10  # of a known annotator, to tell their mean and spread
 DOUBT = 2  # the number of known annotators that the two guesses below count for
@@ -92,35 +93,10 @@ def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings,
             yield hidden
 
     _, mean, second = _hidden_moments(watched())
-    told = [_rating_variances(*given) for given in by_output(ratings)]
+    told = [_rating_variances(*given) for given in rated_outputs(ratings)]
     variance, n_worth, offset_variance = np.array(told).T
     within = within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
     return Prior(mean, second, variance, n_worth, offset_variance, within)
-
-
-def within_correlation(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
-    """Return the correlation of ratings and predictions around each annotator's means, all annotators together.
-
-    Parameters
-    ----------
-    predicted : array, shape (n_ratings, n_outputs)
-        Predictions of the ratings.
-    ratings : Ratings
-        The ratings; an output may be missing.
-
-    Returns
-    -------
-    array, shape (n_outputs,)
-        -1 to 1, higher is better; 0 where no annotator's ratings or predictions differ.
-    """
-    found = np.zeros(ratings.n_outputs)
-    for output, (codes, values, _) in enumerate(by_output(ratings)):
-        given = np.isfinite(ratings.values[:, output])
-        pairs = np.stack([centred(values, codes), centred(predicted[given, output].astype(np.float64), codes)])
-        products = pairs @ pairs.T
-        if products[0, 0] > 0 and products[1, 1] > 0:
-            found[output] = products[0, 1] / np.sqrt(products[0, 0] * products[1, 1])
-    return found
 
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
@@ -137,29 +113,6 @@ def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.n
 def with_one(hidden: np.ndarray) -> np.ndarray:
     """Return hidden features with a constant 1 behind, which the bias is the weight of."""
     return np.concatenate([hidden, np.ones((*hidden.shape[:-1], 1), dtype=hidden.dtype)], axis=-1)
-
-
-def by_output(ratings: Ratings) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Walk over the outputs' ratings: who rated, what, and the number of annotators."""
-    for values in ratings.values.T.astype(np.float64):
-        given = np.isfinite(values)
-        yield ratings.codes[given], values[given], ratings.n_annotators
-
-
-def count_by_output(ratings: Ratings) -> np.ndarray:
-    """Count each annotator's ratings of each output.
-
-    Parameters
-    ----------
-    ratings : Ratings
-        Ratings, NaN where an output was not rated.
-
-    Returns
-    -------
-    array of int, shape (n_annotators, n_outputs)
-    """
-    counted = [np.bincount(codes, minlength=n) for codes, _, n in by_output(ratings)]
-    return np.stack(counted, axis=1)
 
 
 def _rating_variances(codes: np.ndarray, values: np.ndarray, n_annotators: int) -> tuple[float, float, float]:

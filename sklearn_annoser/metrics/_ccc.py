@@ -10,7 +10,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
 from sklearn_annoser._validation import as_columns, check_finite_values, check_number, check_sample_weight
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import Ratings, ratings_by_annotator
 
 __all__ = ["ccc_matrix", "ccc_score"]
 
@@ -142,15 +142,14 @@ def ccc_matrix(y_true: Any, y_pred: Any) -> np.ndarray:
     if true.n_outputs != cube.shape[2]:
         raise ValueError(f"y_true has {true.n_outputs} outputs, but y_pred has {cube.shape[2]}.")
 
-    order = np.argsort(true.codes, kind="stable")
-    ends = np.bincount(true.codes, minlength=true.n_annotators).cumsum()
-    rows, values = true.rows[order], true.values[order]
-    if (np.diff(ends, prepend=0) < 2).any():
+    rows, values = true.rows, true.values
+    ratings_of = ratings_by_annotator(true)
+    if min(map(len, ratings_of)) < 2:
         warnings.warn("CCC is not defined for fewer than two samples.", UndefinedMetricWarning, stacklevel=2)
     scores = np.full((true.n_annotators, *cube.shape[1:]), np.nan)
-    for annotator, (start, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
+    for annotator, mine in enumerate(ratings_of):
         for output in range(true.n_outputs):
-            given = start + np.flatnonzero(np.isfinite(values[start:end, output]))
+            given = mine[np.isfinite(values[mine, output])]
             if len(given) >= 2:
                 one = slice(output, output + 1)
                 scores[annotator, :, one] = ccc_of_columns(values[given, one], cube[rows[given], :, one])

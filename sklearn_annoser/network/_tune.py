@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.mapping import within_correlation
+from sklearn_annoser.metrics._within import within_correlation
 from sklearn_annoser.network._data import RatingsDataset
 from sklearn_annoser.network._net import MultiHeadNet
 from sklearn_annoser.ratings import Ratings

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_annoser.mapping._posterior import Known
 from sklearn_annoser.mapping._prior import Prior
 from sklearn_annoser.mapping.strategies._strategy import Strategy
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import Ratings, ratings_by_annotator
 
 NEGLIGIBLE = 1e-10  # probability of a known head, beside that of the likeliest
 
@@ -70,9 +70,7 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     everyone = heads.mean(axis=0, dtype=np.float64)
     blended = np.repeat(everyone[None], ratings.n_annotators, axis=0)
     known = [Known(heads[:, output], everyone[output], prior, output) for output in range(heads.shape[1])]
-    order = np.argsort(ratings.codes, kind="stable")
-    ends = np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()
-    for target, mine in enumerate(np.split(order, ends[:-1])):
+    for target, mine in enumerate(ratings_by_annotator(ratings)):
         given = np.isfinite(ratings.values[mine])
         told = [
             known[output].told_by(hidden[ratings.rows[mine[own]], output], ratings.values[mine[own], output])
