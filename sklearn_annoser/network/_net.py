@@ -1,75 +1,29 @@
-"""`MultiHeadNet`: the network, its data and its training recipe as a skorch net."""
+"""`MultiHeadNet`: the network and its training recipe as a skorch net."""
 
 from __future__ import annotations
 
 import copy
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_array
-from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from torch import Tensor
-from torch.utils.data import Subset
-from tqdm.auto import tqdm
 
-from sklearn_annoser.network._data import Batch, BatchLoader, RatingsDataset, ValidationSplit, as_tensor
-from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss, mixture_divergence
+from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit
+from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
 from sklearn_annoser.network._module import MultiHeadModule
-from sklearn_annoser.network._optim import LazySGD, clip_gradients
+from sklearn_annoser.network._optim import LazySGD
+from sklearn_annoser.network._ratings_net import RatingsNet, check_features
+from sklearn_annoser.network._torch_state import limited_threads
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 4096
 EXTRA_HEADS = ("consensus_head", "variance_heads")
 
 
-class EpochBar(Callback):
-    """Show a bar of the epochs, with the losses; early stopping may end it sooner."""
-
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Draw the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, desc="epochs", unit="epoch")
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Move it on."""
-        losses = {key: net.history[-1][key] for key in ("train_loss", "valid_loss") if key in net.history[-1]}
-        self.bar_.set_postfix({key: f"{loss:.4f}" for key, loss in losses.items()}, refresh=False)
-        self.bar_.update()
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Close it."""
-        self.bar_.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "bar_"}  # which does not pickle
-
-
-@contextmanager
-def seeded(seed: int, device: str) -> Iterator[None]:
-    """Let torch draw from `seed`; give back its own state at the end."""
-    devices = [torch.cuda.current_device()] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def limited_threads(n_threads: int | None) -> Iterator[None]:
-    """Let torch compute with so many threads on the CPU; give back its own number at the end."""
-    before = torch.get_num_threads()
-    if n_threads is not None:
-        torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class MultiHeadNet(NeuralNet):
+class MultiHeadNet(RatingsNet):
     """Train a head for each annotator on a shared trunk; a skorch net whose y are Ratings.
 
     Any skorch parameter, callback or device can be set. The recipe is that of the paper: pre-training on the consensus
@@ -125,9 +79,6 @@ class MultiHeadNet(NeuralNet):
     >>> net.fit(X, Ratings.from_dense(X[:, :2])).predict_annotators(X).shape
     (60, 2, 1)
     """
-
-    train_split: Any
-    max_epochs: int
 
     def __init__(
         self,
@@ -198,17 +149,6 @@ class MultiHeadNet(NeuralNet):
         self.module_ = self.initialized_instance(self.module, sizes)
         return self
 
-    def initialize_optimizer(self, triggered_directly: Any = None) -> MultiHeadNet:
-        """Make the optimizer, and the gradients of the heads as it wants them."""
-        super().initialize_optimizer()
-        self.module_.sparse_heads = self._is_lazy
-        return self
-
-    @property
-    def _is_lazy(self) -> bool:
-        """Whether the optimizer updates rows only when they are read."""
-        return hasattr(self.optimizer_, "catch_up")
-
     def _start(self, dataset: RatingsDataset) -> None:
         """Initialize the net for the sizes of some data, and its variances for their ratings."""
         self.shape_ = self._shape_of(dataset)
@@ -223,20 +163,6 @@ class MultiHeadNet(NeuralNet):
             "n_annotators": dataset.ratings.n_annotators + self.consensus_head,
             "n_outputs": dataset.ratings.n_outputs,
         }
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start an epoch's record, and forget the single batches of the last: they would swell memory and pickles."""
-        self._drop_batch_records()
-        super().on_epoch_begin(net, **kwargs)
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Forget what only the training needed: the records of single batches."""
-        super().on_train_end(net, **kwargs)
-        self._drop_batch_records()
-
-    def _drop_batch_records(self) -> None:
-        if len(self.history):
-            self.history[-1]["batches"] = []
 
     def fit(self, X: Any, y: Ratings | None = None, groups: Any = None, sample_weight: Any = None) -> MultiHeadNet:
         """Pre-train on the consensus, then train every annotator's head.
@@ -376,97 +302,6 @@ class MultiHeadNet(NeuralNet):
                 self.optimizer_.state.clear()  # velocities of the last weights, which are not the best
         return n_done
 
-    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, *, split: Any = None, **kwargs: Any) -> Any:
-        """Run the epochs on data that are split already, which keeps groups out of skorch's routing of metadata."""
-        train, valid = self.get_split_datasets(X, y) if split is None else split
-        iterator_train = self.get_iterator(train, training=True)
-        iterator_valid = None if valid is None else self.get_iterator(valid, training=False)
-        for _ in range(self.max_epochs if epochs is None else epochs):
-            self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
-            self.run_single_epoch(iterator_train, training=True, prefix="train", step_fn=self.train_step)
-            self.run_single_epoch(iterator_valid, training=False, prefix="valid", step_fn=self.validation_step)
-            self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
-        return self
-
-    def get_dataset(self, X: Any, y: Any = None, sample_weight: Any = None) -> RatingsDataset:
-        """Return features and Ratings as a dataset, checked unless `X` is a tensor or a dataset already."""
-        if isinstance(X, RatingsDataset):
-            return X
-        return RatingsDataset(_check_features(X), y, self.consensus_head, sample_weight)
-
-    def get_split_datasets(
-        self, X: Any, y: Any = None, groups: Any = None, **fit_params: Any
-    ) -> tuple[RatingsDataset, RatingsDataset | None]:
-        """Return the training and the validation part, None without a split."""
-        if not self.train_split:
-            return self.get_dataset(X, y), None
-        train, valid = super().get_split_datasets(self.get_dataset(X, y), groups=groups, **fit_params)
-        return _as_ratings_dataset(train), _as_ratings_dataset(valid)
-
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Catch the batch's heads up, then compute loss and gradients."""
-        if not self.module_.training:  # a callback has predicted
-            self._set_training(True)
-        Xi = batch[0].to(self.device)
-        if self._is_lazy:
-            self.optimizer_.catch_up(self.module_.heads, Xi.heads)
-        y_pred = self.module_(Xi)
-        loss = self.get_loss(y_pred, Xi.y, X=Xi, training=True)
-        loss.backward()
-        if self.max_grad_norm is not None:
-            clip_gradients(self.module_.parameters(), self.max_grad_norm)
-        return {"loss": loss, "y_pred": y_pred}
-
-    def get_loss(self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False) -> Tensor:
-        """Return the loss of a batch: of the individual ratings, plus of the consensus and the variances if learned."""
-        means = X.parts(y_pred[:, : y_true.shape[1]])
-        sides = zip(means, X.parts(y_true), X.parts(X.weight), strict=True)
-        losses = [self._criterion(*side) for side in sides]
-        if self.variance_heads:
-            losses.append(_mean_divergence(*_divergence(y_pred, X)))
-        return sum(losses[1:], start=losses[0])
-
-    def _criterion(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None) -> Tensor:
-        """Return the loss; a criterion of the user's own need not know weights unless there are any."""
-        return self.criterion_(y_pred, y_true) if weight is None else self.criterion_(y_pred, y_true, weight)
-
-    def run_single_epoch(self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any) -> None:
-        """Run one pass; the validation loss is that of all validation ratings at once."""
-        if iterator is None:
-            return
-        self._set_training(training)
-        if training:
-            try:
-                super().run_single_epoch(iterator, training, prefix, step_fn)
-            finally:  # also if interrupted
-                if self._is_lazy:
-                    self.optimizer_.flush()
-            return
-        predictions, truths, weights, divergences = [], [], [], []
-        for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=False)
-            step = step_fn(batch)
-            predictions.append(batch[0].parts(step["y_pred"][:, : batch[1].shape[1]]))
-            truths.append(batch[0].parts(batch[1]))
-            weights.append(batch[0].parts(batch[0].weight))
-            if self.variance_heads:
-                divergences.append(_divergence(step["y_pred"], batch[0].to(self.device)))
-            self.notify("on_batch_end", batch=batch, training=False, **step)
-        sides = ([_joined(parts) for parts in zip(*side, strict=True)] for side in (predictions, truths, weights))
-        loss = 0.0
-        for pred, true, weight in zip(*sides, strict=True):
-            weight = None if weight is None else weight.to(pred.device)
-            loss += float(self._criterion(pred, true.to(pred.device), weight))
-        if divergences:
-            loss += float(_mean_divergence(*(_joined(parts) for parts in zip(*divergences, strict=True))))
-        self.history.record_batch(f"{prefix}_loss", loss)
-        self.history.record_batch(f"{prefix}_batch_size", len(iterator.dataset))
-
-    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Predict the ratings of one block of validation samples."""
-        with torch.inference_mode():
-            return {"y_pred": self.module_(batch[0].to(self.device))}
-
     def train_epoch(self, X: Any, y: Ratings, *, n_new: int = 0) -> MultiHeadNet:
         """Train one epoch more on everything, after adding heads for new annotators.
 
@@ -516,7 +351,7 @@ class MultiHeadNet(NeuralNet):
             Output of the towers.
         """
         self.check_is_fitted()
-        tensor = _check_features(X)
+        tensor = check_features(X)
         n_features = getattr(self, "shape_", {}).get("n_features", tensor.shape[1])
         if tensor.shape[1] != n_features:
             raise ValueError(f"X has {tensor.shape[1]} features, but the net was trained on {n_features}.")
@@ -558,44 +393,3 @@ class MultiHeadNet(NeuralNet):
         if self._is_lazy:
             self.optimizer_.flush()
         return self.module_.stacked_heads().cpu().numpy()
-
-
-def _divergence(y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Return the divergence of each sample's predicted mixture from its individual ratings, and its weight.
-
-    Both are (n_samples, n_outputs); the weight is None if all count alike.
-    """
-    own = slice(batch.n_individual)
-    mean, log_variance = y_pred[own].chunk(2, dim=1)  # (n_individual, n_outputs) both
-    samples = batch.samples[own]
-    if batch.weight is None:
-        return mixture_divergence(mean, log_variance, batch.y[own], samples), None
-    weight = batch.weight[own]
-    divergence = mixture_divergence(mean, log_variance, batch.y[own], samples, weight > 0)
-    index = samples.unsqueeze(1).expand_as(weight)  # all ratings of a sample have its weight, or 0 if not given
-    return divergence, torch.zeros_like(divergence).scatter_reduce(0, index, weight, "amax")
-
-
-def _mean_divergence(divergence: Tensor, weight: Tensor | None) -> Tensor:
-    """Return the mean over samples and outputs."""
-    if weight is None:
-        return divergence.mean()
-    return (divergence * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
-
-
-def _joined(parts: Any) -> Any:
-    """Return tensors one after the other; None if they are None."""
-    return None if parts[0] is None else torch.cat(parts)
-
-
-def _as_ratings_dataset(part: Any) -> Any:
-    """Return one side of a split as `RatingsDataset`: skorch's own splits answer with torch's subsets."""
-    if not isinstance(part, Subset):
-        return part
-    whole: Any = part.dataset
-    return whole.take(whole.rows[part.indices])
-
-
-def _check_features(X: Any) -> Tensor:
-    """Return features as a float32 tensor: a tensor as it is, an array checked."""
-    return as_tensor(X if isinstance(X, Tensor) else check_array(X, dtype=np.float32))

@@ -1,0 +1,95 @@
+"""What all displays do: check results, make a figure or take axes, and give it a title."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from sklearn_annoser._optional import import_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Display(ABC):
+    """A picture: each says what a new figure for it is like, and how it is drawn."""
+
+    figure_: Figure
+
+    @abstractmethod
+    def _arrange(self) -> dict[str, Any]:
+        """Arrange what is drawn, and return the settings of `pyplot.subplots` for a new figure."""
+
+    @abstractmethod
+    def _draw(self) -> None:
+        """Draw on the axes that there are now."""
+
+    def _place(self, given: Any) -> Any:
+        """Return where to draw: on the axes that are given, or on those of a new figure."""
+        settings = self._arrange()
+        return import_matplotlib().subplots(**settings, layout="constrained")[1] if given is None else given
+
+
+class PanelDisplay(Display):
+    """A picture of one panel."""
+
+    ax_: Axes
+
+    def plot(self, *, ax: Any = None, title: str | None = None) -> Self:
+        """Draw the panel.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the panel.
+
+        Returns
+        -------
+        self
+        """
+        ax = self._place(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        if title is not None:
+            ax.set_title(title)
+        self._draw()
+        return self
+
+
+class PanelsDisplay(Display):
+    """A picture of several panels side by side."""
+
+    axes_: np.ndarray
+
+    def plot(self, *, axes: Any = None, title: str | None = None) -> Self:
+        """Draw the panels.
+
+        Parameters
+        ----------
+        axes : array of Axes, shape (n_panels,), default=None
+            Where to draw. None: a new figure.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        self
+        """
+        self.axes_ = np.atleast_1d(self._place(axes))
+        self.figure_ = self.axes_[0].figure
+        if title is not None:
+            self.figure_.suptitle(title)
+        self._draw()
+        return self
+
+
+def check_columns(results: pd.DataFrame, needed: tuple[str, ...]) -> None:
+    """Raise unless results have some columns."""
+    missing = [name for name in needed if name not in results]
+    if missing:
+        raise ValueError(f"results must have columns {missing}; the columns are {results.columns.tolist()}.")
