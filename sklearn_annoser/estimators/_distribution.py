@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_annoser._validation import check_finite_values, check_known, check_number, check_option
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor
 from sklearn_annoser.estimators._unit_scale import UnitScale
+from sklearn_annoser.mapping import predict_heads
 
 DISTRIBUTIONS = ("histogram", "kde")
 BLOCK_BYTES = 2**24
@@ -155,8 +156,7 @@ def _mass(
 
 def _apply_heads(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
     """Return what heads say of a block of samples, (n_outputs, n_samples, n_heads), in float64."""
-    weights, bias = heads[:, :, :-1].transpose(1, 2, 0), heads[:, :, -1].T[:, None]
-    return (hidden.transpose(1, 0, 2) @ weights).astype(np.float64) + bias
+    return predict_heads(hidden, heads).transpose(2, 0, 1).astype(np.float64)
 
 
 def _counted_mass(means: np.ndarray, grid: np.ndarray) -> np.ndarray:

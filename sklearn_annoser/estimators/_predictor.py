@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_finite_values, check_number, check_option
 from sklearn_annoser.estimators._known import ON_UNKNOWN, KnowsAnnotators
-from sklearn_annoser.mapping import predict_rated
+from sklearn_annoser.mapping import predict_heads, predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
@@ -88,7 +88,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         """
         check_is_fitted(self)
         heads = self._heads_of(annotators)
-        return np.concatenate([_predict_all(hidden, heads) for _, hidden in self.iter_hidden(X)])
+        return np.concatenate([predict_heads(hidden, heads) for _, hidden in self.iter_hidden(X)])
 
     def iter_predict_annotators(
         self, X: Any, annotators: Any = None, *, max_bytes: int = 2**24
@@ -117,7 +117,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         for rows, hidden in self.iter_hidden(X):
             for start in range(0, len(hidden), step):
                 block = hidden[start : start + step]
-                yield slice(rows.start + start, rows.start + start + len(block)), _predict_all(block, heads)
+                yield slice(rows.start + start, rows.start + start + len(block)), predict_heads(block, heads)
 
     def predict_ratings(self, X: Any, ratings: Ratings) -> Ratings:
         """Predict each rating as its annotator would give it.
@@ -239,11 +239,3 @@ def ratings_of_rows(y: Any, checked: np.ndarray, annotators: Any = None) -> Rati
     outputs = [str(column) for column in y.columns] if hasattr(y, "columns") else None
     values = check_finite_values("y", checked)
     return Ratings.from_rows(values, CONSENSUS if annotators is None else annotators, outputs=outputs)
-
-
-def _predict_all(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """Predict all heads on a block, (n_samples, n_heads, n_outputs)."""
-    predicted = np.empty((len(hidden), *heads.shape[:2]), dtype=heads.dtype)
-    for output in range(heads.shape[1]):
-        predicted[:, :, output] = hidden[:, output] @ heads[:, output, :-1].T + heads[:, output, -1]
-    return predicted

@@ -4,7 +4,7 @@ from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
 from sklearn_annoser.mapping._confidence import bootstrap_heads, confidences
 from sklearn_annoser.mapping._enroller import Enroller, Mapping
 from sklearn_annoser.mapping._forecast import Forecast, forecast_scores
-from sklearn_annoser.mapping._predict import predict_pairs, predict_rated
+from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predict_rated
 from sklearn_annoser.mapping._prior import Prior, learn_prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping._suggest import comparison_axes, representative_rows, spread_rows
@@ -28,6 +28,7 @@ __all__ = [
     "fine_tuned_network",
     "forecast_scores",
     "learn_prior",
+    "predict_heads",
     "predict_pairs",
     "predict_rated",
     "representative_rows",

@@ -8,9 +8,38 @@ import numpy as np
 
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["predict_pairs", "predict_rated"]
+__all__ = ["predict_heads", "predict_pairs", "predict_rated"]
 
 BLOCK_ROWS = 2048
+PRODUCT_ROWS = 128
+
+
+def predict_heads(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """Predict all heads on all samples.
+
+    The matrix products all have the same number of rows, filled up with zeros, so that the last digit of a prediction
+    does not depend on how many samples there are.
+
+    Parameters
+    ----------
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features.
+    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
+        Heads, the bias last.
+
+    Returns
+    -------
+    array, shape (n_samples, n_heads, n_outputs)
+    """
+    predicted = np.empty((len(hidden), *heads.shape[:2]), dtype=heads.dtype)
+    full = np.zeros((PRODUCT_ROWS, hidden.shape[2]), dtype=hidden.dtype)
+    for start in range(0, len(hidden), PRODUCT_ROWS):
+        rows = slice(start, min(start + PRODUCT_ROWS, len(hidden)))
+        n = rows.stop - start
+        for output in range(heads.shape[1]):
+            full[:n] = hidden[rows, output]
+            predicted[rows, :, output] = (full @ heads[:, output, :-1].T)[:n] + heads[:, output, -1]
+    return predicted
 
 
 def predict_pairs(hidden: np.ndarray, heads: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch import Tensor
 
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit
 from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
@@ -20,6 +22,7 @@ from sklearn_annoser.network._torch_state import limited_threads
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 4096
+PASS_ROWS = 128  # fewer waste time with many samples, more with few
 EXTRA_HEADS = ("consensus_head", "variance_heads")
 
 
@@ -358,9 +361,20 @@ class MultiHeadNet(RatingsNet):
         self.module_.eval()
         for start in range(0, len(tensor), block_rows):
             rows = slice(start, min(start + block_rows, len(tensor)))
-            with torch.inference_mode():
-                hidden = self.module_.hidden(tensor[rows].to(self.device))
-            yield rows, hidden.transpose(0, 1).cpu().numpy()
+            yield rows, self._hidden(tensor[rows])
+
+    def _hidden(self, X: Tensor) -> np.ndarray:
+        """Return hidden features, (n_samples, n_outputs, n_hidden), by passes that all have the same shape.
+
+        The kernel of a matrix product depends on its shape, and the last digit on the kernel: this way no sample's
+        depends on how many there are beside it.
+        """
+        passes = []
+        with torch.inference_mode():
+            for part in X.split(PASS_ROWS):
+                full = F.pad(part, (0, 0, 0, PASS_ROWS - len(part)))
+                passes.append(self.module_.hidden(full.to(self.device))[:, : len(part)].cpu())
+        return torch.cat(passes, dim=1).transpose(0, 1).numpy()
 
     def predict_annotators(self, X: Any) -> np.ndarray:
         """Predict how every annotator would rate, and the consensus last if a head learned it.

@@ -5,7 +5,7 @@ import pytest
 
 from sklearn_annoser import Ratings
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
-from tests.estimators.cases import CONSENSUS, RATINGS, TARGET, X, enrollment
+from tests.estimators.cases import CONSENSUS, RATINGS, SOURCE, TARGET, VARIANTS, X, enrollment
 from tests.planted import quick
 
 
@@ -50,8 +50,16 @@ def test_each_rating_is_predicted_by_the_head_of_its_annotator(model):
     np.testing.assert_allclose(predicted.values, everyone[RATINGS.rows, RATINGS.codes], atol=1e-5)
 
 
-def test_a_prediction_does_not_depend_on_the_samples_beside_it(model):
-    np.testing.assert_allclose(model.predict(X[5:6])[0], model.predict(X)[5], atol=1e-5)
+@pytest.mark.parametrize("n_hidden", [24, 29, 33, 256])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_prediction_does_not_depend_on_the_samples_beside_it(variant, n_hidden):
+    model = quick(variant=variant, n_hidden=n_hidden, max_epochs=1).fit(X, RATINGS)
+    order = np.random.RandomState(0).permutation(len(SOURCE.X))
+    asked = [model.predict, model.predict_annotators, lambda X: model.predict_distribution(X)[0]]
+    for predict in asked:
+        whole = predict(SOURCE.X)
+        for rows in ([5], [5, 0, 700], order[:127], order[:200], order):
+            np.testing.assert_array_equal(predict(SOURCE.X[rows]), whole[rows])
 
 
 def test_score_is_the_concordance(model):
