@@ -18,7 +18,8 @@ import pandas as pd
 from forecast import trained
 from tables import print_table
 
-from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
+from sklearn_annoser.evaluation._draws import Draws
+from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.mapping import Prior, _blend, map_annotators, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 
@@ -66,27 +67,24 @@ def main() -> None:
     rows = []
     for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
         known, rng = Remembered(model, X), np.random.RandomState(seed)
-        for _ in range(options.draws):
-            place = shuffled_places(ratings, rng)
-            test = ratings.keep_ratings(place >= max(SIZES))
-            for size in SIZES:
-                some = ratings.keep_ratings(place < size)
-                seen = known.hidden_[np.unique(some.rows)]
-                for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
-                    with constants(**changed):
-                        mapping = map_annotators(
-                            known.hidden_,
-                            known.heads_,
-                            some,
-                            strategy=strategy,
-                            calibration="affine",
-                            min_ratings=1,
-                            prior=prior,
-                            with_scores=False,
-                        )
-                    predicted = predict_pairs(known.hidden_, mapping.heads, test.rows, test.codes)
-                    scores = annotator_ccc(test, test.with_values(predicted)).drop(columns="n_ratings")
-                    rows.append((name, size, scores.to_numpy().mean()))
+        draws = Draws(ratings, SIZES, n_reserved=None, n_draws=options.draws, n_scored=2)
+        for draw in draws.walk(rng):
+            seen = known.hidden_[np.unique(draw.enrolled.rows)]
+            for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
+                with constants(**changed):
+                    mapping = map_annotators(
+                        known.hidden_,
+                        known.heads_,
+                        draw.enrolled,
+                        strategy=strategy,
+                        calibration="affine",
+                        min_ratings=1,
+                        prior=prior,
+                        with_scores=False,
+                    )
+                predicted = predict_pairs(known.hidden_, mapping.heads, draw.test.rows, draw.test.codes)
+                scores = annotator_ccc(draw.test, draw.test.with_values(predicted)).drop(columns="n_ratings")
+                rows.append((name, draw.n_enrollment, scores.to_numpy().mean()))
     table = pd.DataFrame(rows, columns=["part", "n_enrollment", "ccc"])
     print_table(
         "CCC by enrollment ratings", table.groupby(["part", "n_enrollment"], sort=False)["ccc"].mean().unstack()

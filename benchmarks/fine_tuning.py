@@ -36,7 +36,8 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.evaluation import bootstrap_interval
-from sklearn_annoser.evaluation._strategies import PREDICT_ONLY, shuffled_places
+from sklearn_annoser.evaluation._draws import shuffled_places
+from sklearn_annoser.evaluation._strategies import PREDICT_ONLY
 from sklearn_annoser.metrics import annotator_ccc
 
 CURVES = {

@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number
 from sklearn_annoser.estimators._mapper import split_source
-from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
+from sklearn_annoser.evaluation._draws import Draw, Draws
+from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.mapping import count_by_output, forecast_scores, map_annotators, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import Ratings
@@ -78,48 +79,34 @@ def check_forecasts(
     >>> list(coverage_table(results).columns)
     ['0.5', '0.8', '0.95']
     """
-    sizes = [check_number("enrollment", size, low=1, integer=True) for size in np.atleast_1d(enrollment).tolist()]
-    n_reserved = max(sizes) if n_reserved is None else n_reserved
-    check_number("n_reserved", n_reserved, low=max(sizes), integer=True)
-    check_number("n_draws", n_draws, low=1, integer=True)
+    draws = Draws(ratings, enrollment, n_reserved=n_reserved, n_draws=n_draws, n_scored=4)
     levels = [check_number("levels", level, low=0, high=1) for level in np.atleast_1d(levels).tolist()]
-    if not isinstance(ratings, Ratings):
-        raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
     check_consistent_length(X, ratings)
     _, regressor = split_source(source)
     regressor.check_outputs(ratings)
     regressor.check_scale(ratings)
-    ratings = ratings.keep_annotators(min_ratings=n_reserved + 4)
-    if not ratings.n_annotators:
-        raise ValueError(f"no annotator has {n_reserved + 4} ratings: {n_reserved} to enrol with and four to score on.")
     how = {"calibration": None, "min_ratings": 1} | how
     rng = check_random_state(random_state)
     known = Remembered(source, X)
     prior = known.prior_.with_samples([known.hidden_])
     frames = []
-    with tqdm(total=n_draws * len(sizes), desc="forecasts", disable=not verbose) as bar:
-        for draw in range(n_draws):
-            place = shuffled_places(ratings, rng)
-            test = ratings.keep_ratings(place >= n_reserved)
-            for size in sizes:
-                enrolled = ratings.keep_ratings(place < size)
-                table = _check_one(known, prior, enrolled, test, levels, rng, how)
-                frames.append(table.assign(draw=draw, n_enrollment=size))
-                bar.update()
+    for draw in tqdm(draws.walk(rng), total=len(draws), desc="forecasts", disable=not verbose):
+        table = _check_one(known, prior, draw, levels, rng, how)
+        frames.append(table.assign(draw=draw.number, n_enrollment=draw.n_enrollment))
     return pd.concat(frames, ignore_index=True)
 
 
 def _check_one(
     known: Remembered,
     prior: Any,
-    enrolled: Ratings,
-    test: Ratings,
+    draw: Draw,
     levels: list[float],
     rng: np.random.RandomState,
     how: dict[str, Any],
 ) -> pd.DataFrame:
     """Map, forecast at each level, and score."""
     hidden, heads = known.hidden_, known.heads_
+    enrolled, test = draw.enrolled, draw.test
     mapping = map_annotators(hidden, heads, enrolled, prior=prior, rng=rng, with_scores=False, **how)
     predicted = test.with_values(predict_pairs(hidden, mapping.heads, test.rows, test.codes))
     scores = annotator_ccc(test, predicted).drop(columns="n_ratings")
