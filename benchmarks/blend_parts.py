@@ -7,7 +7,6 @@ Data and protocol are those of strategies.py; CCC on held-out ratings, mean over
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from command_line import command_line
 from forecast import trained
 from tables import print_table
 
@@ -59,11 +59,7 @@ def variants(prior: Prior, everyone: np.ndarray, enrolled: np.ndarray) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("speech", "text"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=10)
-    options = parser.parse_args()
+    options = command_line(__doc__, corpora=("speech", "text"), seeds=3, draws=10).parse_args()
     rows = []
     for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
         known, rng = Remembered(model, X), np.random.RandomState(seed)

@@ -9,11 +9,11 @@ other annotators and scales up. Both must choose the same head for everyone comp
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 import pandas as pd
+from command_line import command_line
 from tables import print_table
 
 from sklearn_annoser import Ratings
@@ -55,10 +55,7 @@ def simulate(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Ratings]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--loop", type=int, default=20)
-    options = parser.parse_args()
+    options = command_line(__doc__, rounds=5, loop=20).parse_args()
     hidden, heads, ratings = simulate(np.random.default_rng(0))
     same, compared, rows = 0, 0, []
     map_annotators(hidden, heads, ratings)  # warm up
