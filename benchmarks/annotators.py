@@ -11,7 +11,6 @@ MSP-Podcast, with simulated heads.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import multiprocessing
 import resource
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from command_line import command_line
 from data import read_speech, read_text
 from scipy.stats import spearmanr
 from sklearn.base import clone
@@ -263,8 +263,7 @@ def measure_scale() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = command_line(__doc__, seeds=5)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     options = parser.parse_args()
     if "speech" in options.parts:

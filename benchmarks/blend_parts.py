@@ -7,19 +7,21 @@ Data and protocol are those of strategies.py; CCC on held-out ratings, mean over
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from command_line import command_line
 from forecast import trained
 from tables import print_table
 
-from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
-from sklearn_annoser.mapping import Prior, _blend, map_annotators, predict_pairs
+from sklearn_annoser.evaluation._draws import Draws
+from sklearn_annoser.evaluation._remembered import Remembered
+from sklearn_annoser.mapping import Enroller, Prior, _posterior, _prior, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 
 SIZES = (5, 10, 20, 30)
@@ -32,15 +34,11 @@ CONSTANTS = {
 
 @contextmanager
 def constants(**values: Any) -> Iterator[None]:
-    """Change constants of the blend for a while."""
-    before = {name: getattr(_blend, name) for name in values}
-    for name, value in values.items():
-        setattr(_blend, name, value)
-    try:
+    """Change constants of prior and blend for a while."""
+    with ExitStack() as stack:
+        for name, value in values.items():
+            stack.enter_context(patch.object(_prior if hasattr(_prior, name) else _posterior, name, value))
         yield
-    finally:
-        for name, value in before.items():
-            setattr(_blend, name, value)
 
 
 def variants(prior: Prior, everyone: np.ndarray, enrolled: np.ndarray) -> dict[str, tuple[dict[str, Any], Prior, str]]:
@@ -58,35 +56,20 @@ def variants(prior: Prior, everyone: np.ndarray, enrolled: np.ndarray) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("speech", "text"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=10)
-    options = parser.parse_args()
+    options = command_line(__doc__, corpora=("speech", "text"), seeds=3, draws=10).parse_args()
     rows = []
     for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
         known, rng = Remembered(model, X), np.random.RandomState(seed)
-        for _ in range(options.draws):
-            place = shuffled_places(ratings, rng)
-            test = ratings.keep_ratings(place >= max(SIZES))
-            for size in SIZES:
-                some = ratings.keep_ratings(place < size)
-                seen = known.hidden_[np.unique(some.rows)]
-                for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
-                    with constants(**changed):
-                        mapping = map_annotators(
-                            known.hidden_,
-                            known.heads_,
-                            some,
-                            strategy=strategy,
-                            calibration="affine",
-                            min_ratings=1,
-                            prior=prior,
-                            with_scores=False,
-                        )
-                    predicted = predict_pairs(known.hidden_, mapping.heads, test.rows, test.codes)
-                    scores = annotator_ccc(test, test.with_values(predicted)).drop(columns="n_ratings")
-                    rows.append((name, size, scores.to_numpy().mean()))
+        draws = Draws(ratings, SIZES, n_reserved=None, n_draws=options.draws, n_scored=2)
+        for draw in draws.walk(rng):
+            seen = known.hidden_[np.unique(draw.enrolled.rows)]
+            for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
+                with constants(**changed):
+                    enroller = Enroller(known.heads_, prior, strategy, calibration="affine", min_ratings=1)
+                    mapping = enroller.enrol(known.hidden_, draw.enrolled, with_scores=False)
+                predicted = predict_pairs(known.hidden_, mapping.heads, draw.test.rows, draw.test.codes)
+                scores = annotator_ccc(draw.test, draw.test.with_values(predicted)).drop(columns="n_ratings")
+                rows.append((name, draw.n_enrollment, scores.to_numpy().mean()))
     table = pd.DataFrame(rows, columns=["part", "n_enrollment", "ccc"])
     print_table(
         "CCC by enrollment ratings", table.groupby(["part", "n_enrollment"], sort=False)["ccc"].mean().unstack()

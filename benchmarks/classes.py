@@ -11,13 +11,14 @@ Differences are paired, with 95 % intervals over annotators; of speech, with fiv
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from data import read_speech, read_text
+from command_line import command_line
+from data import read_pairs
+from intervals import expert_cases, told
 from sklearn.metrics import cohen_kappa_score, f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
@@ -121,7 +122,7 @@ def difference(results: pd.DataFrame, one: str, other: str) -> pd.Series:
     cell = [key for key in KEYS if key != "strategy"] + ["output"]
     long = long[long.groupby(cell)["ccc"].transform("count") == 2]  # kappa is NaN where all are of one class
     table = bootstrap_interval(long, one, other, random_state=0).set_index(["n_enrollment", "output"]).loc[20]
-    return table.apply(lambda row: f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]", axis=1)
+    return told(table)
 
 
 def report(results: pd.DataFrame) -> None:
@@ -135,31 +136,20 @@ def report(results: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("speech", "text"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=5)
-    options = parser.parse_args()
+    options = command_line(__doc__, corpora=("speech", "text"), seeds=3, draws=5).parse_args()
     if options.corpus == "text":
-        source, target = read_text()
-        edges, new, lr = (np.array([10, 16]) - 13) / 12 + 1e-6, [None], 1e-2
+        pairs, edges, lr = read_pairs("text"), (np.array([10, 16]) - 13) / 12 + 1e-6, 1e-2
     else:
-        source, target = read_speech(outputs=("fluency",))
-        edges, new, lr = (np.array([6, 8, 9]) - 5) / 5 - 1e-6, [[label] for label in target.ratings.annotators], 5e-3
-    scaler = StandardScaler().fit(source.X)
-    X, X_new = (scaler.transform(corpus.X).astype(np.float32) for corpus in (source, target))
-    known, unknown = source.ratings, target.ratings
+        pairs, edges, lr = read_pairs("speech", outputs=("fluency",)), (np.array([6, 8, 9]) - 5) / 5 - 1e-6, 5e-3
     rows = []
     for seed in range(options.seeds):
-        for left_out in new:
-            kept = known.annotators[~np.isin(known.annotators, left_out or [])]
-            models = fit_models(X, known.keep_annotators(kept), edges, source.get("groups"), seed, lr)
-            own = unknown if left_out is None else unknown.keep_annotators(left_out)
-            rows += compare(models, X_new, own, edges, options.draws, seed)
+        for source, target in pairs:
+            scaler = StandardScaler().fit(source.X)
+            X, X_new = (scaler.transform(corpus.X).astype(np.float32) for corpus in (source, target))
+            models = fit_models(X, source.ratings, edges, source.get("groups"), seed, lr)
+            rows += compare(models, X_new, target.ratings, edges, options.draws, seed)
     results = pd.DataFrame(rows)
-    if options.corpus == "speech":  # five experts are too few to resample: each seed's network of each is a case
-        results = results.assign(annotator=results["annotator"].astype(str) + "/" + results["seed"].astype(str), seed=0)
-    report(results)
+    report(expert_cases(results) if options.corpus == "speech" else results)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sklearn.utils import Bunch
+
 from sklearn_annoser import Ratings
 from sklearn_annoser.datasets import read_politeness, read_speechocean762
 
@@ -33,6 +35,19 @@ def read_text() -> tuple[Any, Any]:
     target.ratings = unknown_annotators(target.ratings, source.ratings).keep_annotators(min_ratings=60)
     source.ratings = source.ratings.keep_annotators(min_ratings=30)
     return source, target
+
+
+def read_pairs(corpus: str, **options: Any) -> list[tuple[Any, Any]]:
+    """Return sources and targets: of text one pair; of speech one for each expert, who is new to that of the others."""
+    if corpus == "text":
+        return [read_text()]
+    source, target = read_speech(**options)
+    pairs = []
+    for expert in target.ratings.annotators:
+        others = source.ratings.annotators[source.ratings.annotators != expert]
+        known, new = source.ratings.keep_annotators(others), target.ratings.keep_annotators([expert])
+        pairs.append((Bunch(**source | {"ratings": known}), Bunch(**target | {"ratings": new})))
+    return pairs
 
 
 def unknown_annotators(ratings: Ratings, known: Ratings) -> Ratings:

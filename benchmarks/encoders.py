@@ -12,7 +12,6 @@ difference to the vectors of "one by one".
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -25,6 +24,7 @@ import pandas as pd
 import soundfile
 import torch
 import transformers
+from command_line import command_line
 from data import data_folder
 from tables import print_table
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
@@ -123,10 +123,9 @@ def random_wavlm(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, rounds=3)
     parser.add_argument("--whisper", default="openai/whisper-tiny.en")
     parser.add_argument("--minilm", default="sentence-transformers/all-MiniLM-L6-v2")
-    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()

@@ -13,22 +13,22 @@ over random: 95 %, bootstrap over raters (text), or over splits of the speakers,
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from data import read_speech, read_text
+from command_line import command_line
+from data import read_pairs, read_text
 from scipy.spatial.distance import cdist
-from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.mapping import comparison_axes, map_annotators, representative_rows
+from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
+from sklearn_annoser.mapping import Enroller, comparison_axes, representative_rows
 from sklearn_annoser.metrics import ccc_score
 
 SIZES = (5, 10, 20)
@@ -142,11 +142,11 @@ def greedy_d_optimal(factor: np.ndarray, n: int, stratum: np.ndarray | None = No
 
 def speech_cases(seeds: range) -> Iterator[tuple[int, str, np.ndarray, Any, np.ndarray, Any]]:
     """Walk over seeds and experts: hidden features, the model of the other experts, ratings, speakers."""
-    source, target = read_speech()
+    pairs = read_pairs("speech")
     for seed in seeds:
-        for label in target.ratings.annotators:
-            others = source.ratings.keep_annotators([one for one in source.ratings.annotators if one != label])
-            model = fitted(source, others, seed, lr=5e-3)
+        for source, target in pairs:
+            model = fitted(source, seed, lr=5e-3)
+            (label,) = target.ratings.annotators
             rows, values = target.ratings.of(label)
             yield seed, label, hidden_of(model, target.X[rows]), model[-1], values, target.groups[rows]
 
@@ -155,19 +155,17 @@ def text_cases(seeds: range) -> Iterator[tuple[int, str, np.ndarray, Any, np.nda
     """Walk over seeds and raters: hidden features, the model of Wikipedia's raters, ratings, None."""
     source, target = read_text()
     for seed in seeds:
-        model = fitted(source, source.ratings, seed)
+        model = fitted(source, seed)
         hidden = hidden_of(model, target.X)
         for label in target.ratings.annotators:
             rows, values = target.ratings.of(label)
             yield seed, label, hidden[rows], model[-1], values, None
 
 
-def fitted(source: Any, ratings: Ratings, seed: int, **parameters: Any) -> Any:
+def fitted(source: Any, seed: int, **parameters: Any) -> Any:
     """Fit the regressor of the other benchmarks."""
-    model = clone(make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **parameters)))
-    X = model[:-1].fit_transform(source.X, ratings)
-    model[-1].fit(X, ratings, groups=source.get("groups"), validation=source.get("validation"))
-    return model
+    estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **parameters))
+    return fit_on_corpus(estimator, source, source.ratings)
 
 
 def hidden_of(model: Any, X: np.ndarray) -> np.ndarray:
@@ -190,15 +188,14 @@ def compare(
     hidden: np.ndarray,
     model: Any,
     values: np.ndarray,
-    groups: Any,
-    rng: np.random.RandomState,
+    parts: tuple[np.ndarray, np.ndarray],
+    orders: list[np.ndarray],
     n_heads: int,
-    n_draws: int,
 ) -> pd.DataFrame:
-    """Return the CCC of each design, mapping and size on one split."""
+    """Return the CCC of each design, mapping and size on one split into pool and rest; orders are random ones."""
     heads, values = model.heads_, values.reshape(len(hidden), -1)
-    pool, rest = split(len(hidden), groups, rng)
-    choices = [("random", rng.permutation(len(pool))) for _ in range(n_draws)]
+    pool, rest = parts
+    choices = [("random", order) for order in orders]
     prior, rows = model.prior_.with_samples([hidden[pool]]), []
     for n in SIZES:
         designed = [(name, design(hidden[pool], heads, n)) for name, design in DESIGNS.items()]
@@ -207,7 +204,7 @@ def compare(
         enrolled = Ratings.from_rows(values[np.concatenate(chosen)], codes)
         for mapping, how in MAPPINGS.items():
             hidden_enrolled = hidden[np.concatenate(chosen)]
-            mapped = map_annotators(hidden_enrolled, heads, enrolled, prior=prior, n_heads=n_heads, **how).heads
+            mapped = Enroller(heads, prior, n_heads=n_heads, **how).enrol(hidden_enrolled, enrolled).heads
             for name, head in zip(names, mapped, strict=True):
                 predicted = np.einsum("noh,oh->no", hidden[rest], head[:, :-1]) + head[:, -1]
                 rows.append((name, mapping, n, ccc_score(values[rest], predicted)))
@@ -223,19 +220,16 @@ def interval(gain: pd.Series, unit: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=["speech", "text"])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--first-split", type=int, default=0)
-    options = parser.parse_args()
+    numbers = {"seeds": 3, "splits": 10, "draws": 10, "first_split": 0}
+    options = command_line(__doc__, corpora=("speech", "text"), **numbers).parse_args()
     cases, unit = (speech_cases, "split") if options.corpus == "speech" else (text_cases, "annotator")
     start, frames = time.perf_counter(), []
     for seed, label, hidden, model, values, groups in cases(range(options.seeds)):
         for place in range(options.first_split, options.first_split + options.splits):
             rng = np.random.RandomState(place)  # the same speakers for all experts and seeds
-            frame = compare(hidden, model, values, groups, rng, N_HEADS[options.corpus], options.draws)
+            parts = split(len(hidden), groups, rng)
+            orders = [rng.permutation(len(parts[0])) for _ in range(options.draws)]
+            frame = compare(hidden, model, values, parts, orders, N_HEADS[options.corpus])
             frames.append(frame.assign(seed=seed, annotator=label, split=place))
     results = pd.concat(frames)
     cells = ["mapping", "n", "design", "seed", "annotator", "split"]

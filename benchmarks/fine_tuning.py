@@ -17,7 +17,6 @@ of them, over the cells of expert and seed.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from data import read_speech, read_text
-from sklearn.base import clone
+from command_line import command_line
+from data import read_pairs, read_text
+from intervals import expert_cases, told
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -36,8 +36,10 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.evaluation import bootstrap_interval
-from sklearn_annoser.evaluation._strategies import PREDICT_ONLY, shuffled_places
+from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
+from sklearn_annoser.evaluation._strategies import PREDICT_ONLY
 from sklearn_annoser.metrics import annotator_ccc
+from sklearn_annoser.ratings import shuffled_places
 
 CURVES = {
     "speech": (5, 10, 20, 30, 50, 100, 200),
@@ -84,40 +86,30 @@ def strategies() -> dict[str, dict[str, Any]]:
     return compared
 
 
-def fit_models(estimator: Any, source: Any, ratings: Ratings, seed: int) -> dict[str, Any]:
+def fit_models(source: Any, seed: int, **parameters: Any) -> dict[str, Any]:
     """Fit a model with a head for each annotator, and one of the consensus."""
-    models = {}
-    for who, variant in (("source", "individual"), ("aggregate", "aggregate")):
-        model = clone(estimator)
-        model[-1].set_params(random_state=seed, variant=variant)
-        X = model[:-1].fit_transform(source.X)
-        model[-1].fit(X, ratings, groups=source.get("groups"))
-        models[who] = model
-    return models
+    estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **parameters))
+    variants = {"source": "individual", "aggregate": "aggregate"}
+    return {who: fit_on_corpus(estimator, source, source.ratings, variant=each) for who, each in variants.items()}
 
 
 def speech_trials(n_seeds: int, n_draws: int) -> Iterator[tuple[int, int, Trial]]:
     """Leave one expert out."""
-    source, target = read_speech()
-    estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(lr=5e-3))
+    pairs = read_pairs("speech")
     for seed in range(n_seeds):
-        for expert in target.ratings.annotators:
-            others = [label for label in source.ratings.annotators if label != expert]
-            models = fit_models(estimator, source, source.ratings.keep_annotators(others), seed)
-            ratings = target.ratings.keep_annotators([expert])
-            rng = np.random.RandomState(seed)
+        for source, target in pairs:
+            models, rng = fit_models(source, seed, lr=5e-3), np.random.RandomState(seed)
             for draw in range(n_draws):
-                place = shuffled_places(ratings, rng)
-                test = ratings.keep_ratings(place >= max(CURVES["speech"]))
-                yield seed, draw, Trial(models, target.X, ratings, test, place)
+                place = shuffled_places(target.ratings, rng)
+                test = target.ratings.keep_ratings(place >= max(CURVES["speech"]))
+                yield seed, draw, Trial(models, target.X, target.ratings, test, place)
 
 
 def text_trials(curve: str, n_seeds: int, n_draws: int) -> Iterator[tuple[int, int, Trial]]:
     """Half of the samples, or of each one's ratings, are for enrollment."""
     source, target = read_text()
     for seed in range(n_seeds):
-        models = fit_models(make_pipeline(StandardScaler(), AnnotatorMappedRegressor()), source, source.ratings, seed)
-        rng = np.random.RandomState(seed)
+        models, rng = fit_models(source, seed), np.random.RandomState(seed)
         for draw in range(n_draws):
             ratings = target.ratings
             if curve == "text-rated":
@@ -147,8 +139,8 @@ def in_all_draws(results: pd.DataFrame, curve: str) -> pd.DataFrame:
     """Average the outputs, and keep the cases that every run has: annotators, or for speech expert and seed."""
     keys = ["annotator", "strategy", "n_enrollment", "seed", "draw"]
     results = results.groupby(keys, sort=False)["ccc"].mean().reset_index().assign(output="mean")
-    if curve == "speech":  # five experts are too few to resample: each seed's network of each is a case
-        return results.assign(annotator=results["annotator"] + "/" + results["seed"].astype(str), seed=0)
+    if curve == "speech":
+        return expert_cases(results)
     runs = results[["seed", "draw"]].drop_duplicates()
     n_runs = results.groupby("annotator")[["seed", "draw"]].apply(lambda own: len(own.drop_duplicates()))
     return results[results["annotator"].isin(n_runs.index[n_runs == len(runs)])]
@@ -156,8 +148,7 @@ def in_all_draws(results: pd.DataFrame, curve: str) -> pd.DataFrame:
 
 def gain(results: pd.DataFrame, one: str, other: str) -> pd.Series:
     """Return the paired difference and its interval, by enrollment ratings."""
-    table = bootstrap_interval(results, one, other, random_state=0).set_index("n_enrollment")
-    return table.apply(lambda row: f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]", axis=1)
+    return told(bootstrap_interval(results, one, other, random_state=0).set_index("n_enrollment"))
 
 
 def least_gain(results: pd.DataFrame, one: str, other: str) -> pd.Series:
@@ -204,11 +195,9 @@ def draw_curves(found: dict[str, pd.DataFrame], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, seeds=3, draws=2)
     parser.add_argument("curves", nargs="*", default=list(CURVES), help=f"of {list(CURVES)}; default: all")
     parser.add_argument("--out", type=Path, default=Path("fine_tuning"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=2)
     options = parser.parse_args()
     options.out.mkdir(exist_ok=True)
     found = {}

@@ -8,21 +8,22 @@ the CCC on all ratings beyond the 30 reserved ones; intervals allow for the numb
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from data import read_speech, read_text
+from command_line import command_line
+from data import read_pairs
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
-from sklearn_annoser import AnnotatorMappedRegressor
+from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
 from sklearn_annoser.displays import ForecastDisplay
 from sklearn_annoser.evaluation import check_forecasts, coverage_table, risk_coverage
+from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
 
 COMPARED = {
     "mapped": {"strategy": "joint"},
@@ -33,17 +34,11 @@ SHARES = (1.0, 0.75, 0.5, 0.25)
 
 def trained(corpus: str, seeds: range) -> Iterator[tuple[int, Any, Any, Any]]:
     """Walk over seed, fitted model, features and ratings of new annotators."""
-    source, target = read_speech() if corpus == "speech" else read_text()
+    pairs, rate = read_pairs(corpus), {"lr": 5e-3} if corpus == "speech" else {}
     for seed in seeds:
-        if corpus == "text":
-            model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed))
-            yield seed, model.fit(source.X, source.ratings), target.X, target.ratings
-            continue
-        for expert in target.ratings.annotators:
-            others = source.ratings.keep_annotators(source.ratings.annotators[source.ratings.annotators != expert])
-            model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(lr=5e-3, random_state=seed))
-            model.fit(source.X, others, annotatormappedregressor__groups=source.groups)
-            yield seed, model, target.X, target.ratings.keep_annotators([expert])
+        for source, target in pairs:
+            estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **rate))
+            yield seed, fit_on_corpus(estimator, source, source.ratings), target.X, target.ratings
 
 
 def quality(results: pd.DataFrame) -> pd.DataFrame:
@@ -71,17 +66,14 @@ def kept(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("speech", "text"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--draws", type=int, default=10)
+    parser = command_line(__doc__, corpora=("speech", "text"), seeds=5, draws=10)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     frames = []
     for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
         for name, how in COMPARED.items():
             sizes = {"enrollment": (5, 10, 20, 30), "n_reserved": 30, "n_draws": options.draws}
-            results = check_forecasts(model, X, ratings, random_state=seed, **sizes, **how)
+            results = check_forecasts(AnnotatorMapper(model, **how), X, ratings, random_state=seed, **sizes)
             frames.append(results.assign(strategy=name, seed=seed))
     results = pd.concat(frames, ignore_index=True)
     print_table("Forecast and truth", quality(results))

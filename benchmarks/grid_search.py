@@ -5,12 +5,12 @@ python benchmarks/grid_search.py [--rounds 3]
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 
 import pandas as pd
 import torch
+from command_line import command_line
 from joblib import Parallel, delayed
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from tables import print_table
@@ -26,9 +26,7 @@ def worker_threads() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    options = command_line(__doc__, rounds=3).parse_args()
     source, _ = make_corpora(random_state=0)
     model = AnnotatorMappedRegressor(max_epochs=10, early_stopping=False, random_state=0)
     grid = {"lr": [3e-3, 1e-2], "dropout": [0.1, 0.3]}

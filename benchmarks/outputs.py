@@ -9,11 +9,10 @@ are taken away at random, never all of a rating; "dropped" leaves such ratings o
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import pandas as pd
-from data import read_speech, read_text
+from command_line import command_line
+from data import read_pairs
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
@@ -63,29 +62,21 @@ def correlation(model: object, X: np.ndarray, ratings: Ratings) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("speech", "text"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=5)
-    options = parser.parse_args()
-    source, target = read_speech() if options.corpus == "speech" else read_text()
-    rate = {"lr": 5e-3} if options.corpus == "speech" else {}
-    new = [[label] for label in target.ratings.annotators] if options.corpus == "speech" else [None]
+    options = command_line(__doc__, corpora=("speech", "text"), seeds=3, draws=5).parse_args()
+    pairs, rate = read_pairs(options.corpus), {"lr": 5e-3} if options.corpus == "speech" else {}
     rows = []
     for seed in range(options.seeds):
-        for left_out in new:
-            known = source.ratings.annotators[~np.isin(source.ratings.annotators, left_out or [])]
-            own = target.ratings if left_out is None else target.ratings.keep_annotators(left_out)
-            for name, (ratings, weight) in trainings(source.ratings.keep_annotators(known), seed).items():
+        for source, target in pairs:
+            for name, (ratings, weight) in trainings(source.ratings, seed).items():
                 model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **rate))
                 fit = {"groups": source.get("groups"), "sample_weight": weight}
                 model.fit(source.X, ratings, **{f"annotatormappedregressor__{key}": fit[key] for key in fit})
-                row = {"training": name, "correlation": correlation(model, target.X, own)}
+                row = {"training": name, "correlation": correlation(model, target.X, target.ratings)}
                 if name != "standardized":  # whose predictions are on another scale
                     results = compare_strategies(
                         model,
                         target.X,
-                        own,
+                        target.ratings,
                         strategies=STRATEGIES,
                         n_reserved=30,
                         n_draws=options.draws,

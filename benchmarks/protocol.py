@@ -12,11 +12,11 @@ ratings 30 are reserved for enrollment, ten draws.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from command_line import command_line
 from data import data_folder, read_text
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -121,9 +121,7 @@ def _group(X: np.ndarray, table: pd.DataFrame, long: pd.DataFrame, group: str) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("politeness", "speech"))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = command_line(__doc__, corpora=("politeness", "speech"), seeds=5)
     parser.add_argument("--out", type=Path, default=Path("protocol"))
     options = parser.parse_args()
     if options.corpus == "politeness":

@@ -9,15 +9,15 @@ other annotators and scales up. Both must choose the same head for everyone comp
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 import pandas as pd
+from command_line import command_line
 from tables import print_table
 
 from sklearn_annoser import Ratings
-from sklearn_annoser.mapping import map_annotators
+from sklearn_annoser.mapping import Enroller
 
 N_HEADS, N_TARGETS, N_RATINGS, N_OUTPUTS, N_HIDDEN = 12_913, 100, 30, 2, 256
 
@@ -55,16 +55,14 @@ def simulate(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Ratings]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--loop", type=int, default=20)
-    options = parser.parse_args()
+    options = command_line(__doc__, rounds=5, loop=20).parse_args()
     hidden, heads, ratings = simulate(np.random.default_rng(0))
     same, compared, rows = 0, 0, []
-    map_annotators(hidden, heads, ratings)  # warm up
+    enroller = Enroller(heads)
+    enroller.enrol(hidden, ratings)  # warm up
     for round_ in range(options.rounds):
         start = time.perf_counter()
-        mapping = map_annotators(hidden, heads, ratings)
+        mapping = enroller.enrol(hidden, ratings)
         package = time.perf_counter() - start
         targets = np.arange(round_ * options.loop, (round_ + 1) * options.loop) % N_TARGETS
         start = time.perf_counter()

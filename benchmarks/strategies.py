@@ -13,10 +13,10 @@ of them, over the cells of expert and seed.
 
 from __future__ import annotations
 
-import argparse
-
 import pandas as pd
+from command_line import command_line
 from data import read_speech, read_text
+from intervals import expert_cases, told
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
@@ -60,9 +60,8 @@ def compare(corpus: str, seeds: range, n_draws: int) -> pd.DataFrame:
 
 def gains(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
     """Return the mean gain of blending over each rival, with its interval, by enrollment ratings."""
-    if corpus == "speech":  # five experts are too few to resample: each seed's network of each is a case
-        names = results["annotator"].astype(str) + "/" + results["seed"].astype(str)
-        results = results.assign(annotator=names, seed=0)
+    if corpus == "speech":
+        results = expert_cases(results)
     if results["output"].nunique() > 1:  # beside the outputs, their mean
         keys = ["annotator", "strategy", "seed", "draw", "n_enrollment"]
         mean = results.groupby(keys, sort=False)["ccc"].mean().reset_index().assign(output="mean")
@@ -70,18 +69,13 @@ def gains(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
     rows = []
     for rival in RIVALS:
         table = bootstrap_interval(results, "blended", rival, random_state=0)
-        told = [f"{m:+.3f} [{low:+.3f}, {high:+.3f}]" for m, low, high in table[["mean", "low", "high"]].to_numpy()]
-        rows.append(table.assign(gain=f"blended - {rival}", told=told))
+        rows.append(table.assign(gain=f"blended - {rival}", told=told(table)))
     wide = pd.concat(rows).set_index(["gain", "output", "n_enrollment"])["told"].unstack()
     return wide.loc[[f"blended - {rival}" for rival in RIVALS]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=("speech", "text"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--draws", type=int, default=10)
-    options = parser.parse_args()
+    options = command_line(__doc__, corpora=("speech", "text"), seeds=5, draws=10).parse_args()
     results = compare(options.corpus, range(options.seeds), options.draws)
     at_20 = results[results["n_enrollment"] == 20]
     print_table("CCC with 20 enrollment ratings", summarize_strategies(at_20))

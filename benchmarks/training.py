@@ -17,7 +17,6 @@ of annotators are compared (an epoch of MSP-Podcast has 4,200). Everything runs 
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 
@@ -25,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from command_line import command_line
 from simulate import long_tailed_ratings
 from tables import print_table
 
@@ -154,10 +154,7 @@ def ratio_table(times: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
+    options = command_line(__doc__, steps=400, rounds=7).parse_args()
     torch.set_num_threads(1)
     n_samples = 4 * options.steps * BATCH
     X = torch.from_numpy(np.random.default_rng(0).normal(size=(n_samples, N_FEATURES)).astype(np.float32))

@@ -10,8 +10,10 @@ from sklearn.utils import check_consistent_length, check_random_state
 from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number
+from sklearn_annoser.estimators import AnnotatorMapper
 from sklearn_annoser.estimators._source import split_source
-from sklearn_annoser.evaluation._strategies import Remembered, shuffled_places
+from sklearn_annoser.evaluation._draws import Draw, Draws
+from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.mapping import Enroller, forecast_scores, predict_pairs
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import Ratings, count_by_output
@@ -22,7 +24,7 @@ LEVELS = (0.5, 0.8, 0.95)
 
 
 def check_forecasts(
-    source: Any,
+    mapper: Any,
     X: Any,
     ratings: Ratings,
     *,
@@ -32,14 +34,13 @@ def check_forecasts(
     levels: Any = LEVELS,
     random_state: Any = None,
     verbose: int = 0,
-    **how: Any,
 ) -> pd.DataFrame:
     """Forecast the CCC of new annotators from a few ratings, and compare it with that on all others.
 
     Parameters
     ----------
-    source : fitted AnnotatorMappedRegressor, or a fitted Pipeline that ends in one
-        Who knows the source annotators.
+    mapper : AnnotatorMapper
+        How new annotators are mapped; it need not be fitted. Forecasts are of mappings: nothing is fine-tuned.
     X : array-like, shape (n_samples, n_features)
         Features of the target corpus.
     ratings : Ratings
@@ -56,8 +57,6 @@ def check_forecasts(
         Seed of the draws.
     verbose : int, default=0
         1 shows a progress bar.
-    **how : dict
-        Arguments of :func:`~sklearn_annoser.mapping.Enroller`, such as `strategy` and `calibration`.
 
     Returns
     -------
@@ -68,59 +67,42 @@ def check_forecasts(
 
     Examples
     --------
-    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
     >>> from sklearn_annoser.datasets import make_corpora
     >>> from sklearn_annoser.evaluation import check_forecasts, coverage_table
     >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
     >>> model = AnnotatorMappedRegressor(n_hidden=32, lr=0.02, max_epochs=20, random_state=0)
-    >>> model = model.fit(source.X, source.ratings)
-    >>> results = check_forecasts(model, target.X, target.ratings, n_draws=2, strategy="blend", random_state=0)
+    >>> mapper = AnnotatorMapper(model.fit(source.X, source.ratings), strategy="blend", calibration="affine")
+    >>> results = check_forecasts(mapper, target.X, target.ratings, n_draws=2, random_state=0)
     >>> list(coverage_table(results).columns)
     ['0.5', '0.8', '0.95']
     """
-    sizes = [check_number("enrollment", size, low=1, integer=True) for size in np.atleast_1d(enrollment).tolist()]
-    n_reserved = max(sizes) if n_reserved is None else n_reserved
-    check_number("n_reserved", n_reserved, low=max(sizes), integer=True)
-    check_number("n_draws", n_draws, low=1, integer=True)
+    draws = Draws(ratings, enrollment, n_reserved=n_reserved, n_draws=n_draws, n_scored=4)
     levels = [check_number("levels", level, low=0, high=1) for level in np.atleast_1d(levels).tolist()]
-    if not isinstance(ratings, Ratings):
-        raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
     check_consistent_length(X, ratings)
-    _, regressor = split_source(source)
+    if not isinstance(mapper, AnnotatorMapper):
+        raise TypeError(f"mapper must be an AnnotatorMapper, got {type(mapper).__name__}.")
+    if mapper.fine_tune is not None:
+        raise ValueError(f"forecasts are of mappings: the mapper's fine_tune must be None, got {mapper.fine_tune!r}.")
+    _, regressor = split_source(mapper.estimator)
     regressor.check_outputs(ratings)
     regressor.check_scale(ratings)
-    ratings = ratings.keep_annotators(min_ratings=n_reserved + 4)
-    if not ratings.n_annotators:
-        raise ValueError(f"no annotator has {n_reserved + 4} ratings: {n_reserved} to enrol with and four to score on.")
-    how = {"calibration": None, "min_ratings": 1} | how
     rng = check_random_state(random_state)
-    known = Remembered(source, X)
-    prior = known.prior_.with_samples([known.hidden_])
+    known = Remembered(mapper.estimator, X)
+    enroller = known.enroller(mapper)
     frames = []
-    with tqdm(total=n_draws * len(sizes), desc="forecasts", disable=not verbose) as bar:
-        for draw in range(n_draws):
-            place = shuffled_places(ratings, rng)
-            test = ratings.keep_ratings(place >= n_reserved)
-            for size in sizes:
-                enrolled = ratings.keep_ratings(place < size)
-                table = _check_one(known, prior, enrolled, test, levels, rng, how)
-                frames.append(table.assign(draw=draw, n_enrollment=size))
-                bar.update()
+    for draw in tqdm(draws.walk(rng), total=len(draws), desc="forecasts", disable=not verbose):
+        table = _check_draw(enroller, known.hidden_, draw, levels, rng)
+        frames.append(table.assign(draw=draw.number, n_enrollment=draw.n_enrollment))
     return pd.concat(frames, ignore_index=True)
 
 
-def _check_one(
-    known: Remembered,
-    prior: Any,
-    enrolled: Ratings,
-    test: Ratings,
-    levels: list[float],
-    rng: np.random.RandomState,
-    how: dict[str, Any],
+def _check_draw(
+    enroller: Enroller, hidden: np.ndarray, draw: Draw, levels: list[float], rng: np.random.RandomState
 ) -> pd.DataFrame:
     """Map, forecast at each level, and score."""
-    hidden = known.hidden_
-    mapping = Enroller(known.heads_, prior, **how).enrol(hidden, enrolled, rng=rng, with_scores=False)
+    test = draw.test
+    mapping = enroller.enrol(hidden, draw.enrolled, rng=rng, with_scores=False)
     predicted = test.with_values(predict_pairs(hidden, mapping.heads, test.rows, test.codes))
     scores = annotator_ccc(test, predicted).drop(columns="n_ratings")
     n_unseen = count_by_output(test)

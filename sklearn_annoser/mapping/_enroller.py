@@ -68,6 +68,7 @@ class Enroller:
         check_option("strategy", self.strategy, STRATEGIES)
         check_option("calibration", self.calibration, CALIBRATIONS)
         check_number("n_heads", self.n_heads, low=1, integer=True)
+        check_number("min_ratings", self.min_ratings, low=1, integer=True)
 
     @property
     def rule(self) -> Strategy:

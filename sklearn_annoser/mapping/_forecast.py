@@ -15,7 +15,7 @@ import numpy as np
 from sklearn_annoser.mapping._enroller import Mapping
 from sklearn_annoser.mapping._predict import predict_pairs
 from sklearn_annoser.mapping._prior import Prior
-from sklearn_annoser.ratings import Ratings, centred, count_by_output
+from sklearn_annoser.ratings import centred, count_by_output, shuffled_places
 
 __all__ = ["Forecast", "forecast_scores"]
 
@@ -100,7 +100,8 @@ def _out_of_fold(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> 
     shape = ratings.n_annotators, ratings.n_outputs
     counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
     n_own = np.where(counts >= FOLD_RATINGS, np.clip(counts // FOLD_RATINGS, 2, n_folds), 0)
-    fold = _random_folds(ratings, n_own, rng)
+    own = n_own[ratings.codes]
+    fold = np.where(own > 0, shuffled_places(ratings, rng) % np.maximum(own, 1), -1)
     products, freedom = np.zeros((3, *shape)), np.zeros(shape)
     for number in range(int(n_own.max(initial=0))):
         held = fold == number
@@ -119,16 +120,6 @@ def _out_of_fold(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> 
     telling = (scale > 0) & (freedom > 2)
     correlation = np.divide(covariance, scale, out=np.zeros(shape), where=telling)
     return np.arctanh(np.clip(correlation, -MOST, MOST)), np.where(telling, freedom - 2, 0.0)
-
-
-def _random_folds(ratings: Ratings, n_folds: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Return the fold of each rating, drawn for each annotator; -1 for annotators without folds."""
-    order = np.lexsort((rng.uniform(size=ratings.n_ratings), ratings.codes))
-    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
-    place = np.empty(ratings.n_ratings, dtype=np.int64)
-    place[order] = np.arange(ratings.n_ratings) - np.repeat(counts.cumsum() - counts, counts)
-    own = n_folds[ratings.codes]
-    return np.where(own > 0, place % np.maximum(own, 1), -1)
 
 
 def _expected_z(z: np.ndarray, precision: np.ndarray, prior: Prior) -> tuple[np.ndarray, np.ndarray]:

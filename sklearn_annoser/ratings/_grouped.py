@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_annoser.ratings._ratings import Ratings
 
-__all__ = ["count_by_output", "rated_outputs", "ratings_by_annotator"]
+__all__ = ["count_by_output", "rated_outputs", "ratings_by_annotator", "shuffled_places"]
 
 
 def rated_outputs(ratings: Ratings) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
@@ -64,3 +64,25 @@ def ratings_by_annotator(ratings: Ratings) -> list[np.ndarray]:
     """
     order = np.argsort(ratings.codes, kind="stable")
     return np.split(order, np.bincount(ratings.codes, minlength=ratings.n_annotators).cumsum()[:-1])
+
+
+def shuffled_places(ratings: Ratings, rng: np.random.RandomState) -> np.ndarray:
+    """Put each annotator's ratings in a random order.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The ratings.
+    rng : RandomState
+        Source of the order.
+
+    Returns
+    -------
+    array of int, shape (n_ratings,)
+        Place of each rating among those of its annotator, from 0.
+    """
+    order = np.lexsort((rng.uniform(size=ratings.n_ratings), ratings.codes))
+    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
+    place = np.empty(ratings.n_ratings, dtype=np.int64)
+    place[order] = np.arange(ratings.n_ratings) - np.repeat(counts.cumsum() - counts, counts)
+    return place

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_annoser import Ratings
+from sklearn_annoser import AnnotatorMapper, Ratings
 from sklearn_annoser.evaluation import check_forecasts, coverage_table, risk_coverage
 from sklearn_annoser.metrics import annotator_ccc
 from tests.planted import corpora, quick, trained
@@ -14,9 +14,8 @@ _, TARGET = corpora()
 
 @pytest.fixture(scope="module")
 def results():
-    return check_forecasts(
-        trained(), TARGET.X, TARGET.ratings, enrollment=(10, 20), n_draws=3, strategy="blend", random_state=0
-    )
+    mapper = AnnotatorMapper(trained(), strategy="blend")
+    return check_forecasts(mapper, TARGET.X, TARGET.ratings, enrollment=(10, 20), n_draws=3, random_state=0)
 
 
 def test_there_is_a_row_for_every_forecast_and_level(results):
@@ -42,9 +41,8 @@ def test_forecasts_tell_good_annotators_from_bad_ones(results):
 
 
 def test_the_same_seed_gives_the_same_forecasts(results):
-    again = check_forecasts(
-        trained(), TARGET.X, TARGET.ratings, enrollment=(10, 20), n_draws=3, strategy="blend", random_state=0
-    )
+    mapper = AnnotatorMapper(trained(), strategy="blend")
+    again = check_forecasts(mapper, TARGET.X, TARGET.ratings, enrollment=(10, 20), n_draws=3, random_state=0)
     pd.testing.assert_frame_equal(again, results)
 
 
@@ -66,13 +64,14 @@ def test_risk_is_the_mean_of_the_most_promising():
 
 def test_too_few_ratings_are_refused():
     with pytest.raises(ValueError, match=r"no annotator has \d+ ratings: \d+ to enrol with and four to score on"):
-        check_forecasts(trained(), TARGET.X, TARGET.ratings, enrollment=(5000,))
+        check_forecasts(AnnotatorMapper(trained()), TARGET.X, TARGET.ratings, enrollment=(5000,))
     with pytest.raises(ValueError, match="n_reserved must be >= 20, got 10"):
-        check_forecasts(trained(), TARGET.X, TARGET.ratings, n_reserved=10)
+        check_forecasts(AnnotatorMapper(trained()), TARGET.X, TARGET.ratings, n_reserved=10)
 
 
 def test_the_scores_are_those_of_the_metric():
-    results = check_forecasts(trained(), TARGET.X, TARGET.ratings, enrollment=(1,), n_draws=1, strategy="all")
+    mapper = AnnotatorMapper(trained(), strategy="all")
+    results = check_forecasts(mapper, TARGET.X, TARGET.ratings, enrollment=(1,), n_draws=1)
     predicted = trained().predict_annotators(TARGET.X).mean(axis=1)
     spread = TARGET.ratings.with_values(predicted[TARGET.ratings.rows].astype(np.float32))
     near = annotator_ccc(TARGET.ratings, spread)["activation"].to_numpy()
@@ -84,7 +83,7 @@ def test_annotators_without_a_ccc_are_left_out():
     values = TARGET.ratings.values.copy()
     values[TARGET.ratings.codes == 0, 0] = np.nan
     gaps = TARGET.ratings.with_values(values)
-    results = check_forecasts(trained(), TARGET.X, gaps, n_draws=2, random_state=0)
+    results = check_forecasts(AnnotatorMapper(trained()), TARGET.X, gaps, n_draws=2, random_state=0)
     first = results[results["annotator"] == gaps.annotators[0]]
     assert set(first["output"]) == {gaps.outputs[1]}
     assert coverage_table(results).notna().all(axis=None)
@@ -94,6 +93,12 @@ def test_annotators_without_a_ccc_are_left_out():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
+        ({"mapper": trained()}, TypeError, "mapper must be an AnnotatorMapper, got AnnotatorMappedRegressor"),
+        (
+            {"mapper": AnnotatorMapper(trained(), fine_tune="head")},
+            ValueError,
+            "forecasts are of mappings: the mapper's fine_tune must be None, got 'head'",
+        ),
         ({"n_draws": 0}, ValueError, "n_draws must be >= 1, got 0"),
         ({"enrollment": 2.7}, TypeError, "enrollment must be an integer, got 2.7"),
         ({"levels": 1.5}, ValueError, "levels must be .* <= 1, got 1.5"),
@@ -107,7 +112,7 @@ def test_annotators_without_a_ccc_are_left_out():
     ],
 )
 def test_bad_input_is_refused(change, error, message):
-    given = {"source": trained(), "X": TARGET.X, "ratings": TARGET.ratings} | change
+    given = {"mapper": AnnotatorMapper(trained()), "X": TARGET.X, "ratings": TARGET.ratings} | change
     with pytest.raises(error, match=message):
         check_forecasts(**given)
 
@@ -117,9 +122,11 @@ def test_ratings_on_another_scale_are_refused():
         Ratings.from_rows(TARGET.ratings.consensus().clip(*scale), "ann", scale=scale) for scale in ((-1, 1), (1, 7))
     )
     with pytest.raises(ValueError, match=r"ratings are on the scale .*rescaled"):
-        check_forecasts(quick(max_epochs=1).fit(TARGET.X, own), TARGET.X, other)
+        check_forecasts(AnnotatorMapper(quick(max_epochs=1).fit(TARGET.X, own)), TARGET.X, other)
 
 
 def test_a_single_level_will_do():
-    results = check_forecasts(trained(), TARGET.X, TARGET.ratings, n_draws=1, levels=0.8, random_state=0)
+    results = check_forecasts(
+        AnnotatorMapper(trained()), TARGET.X, TARGET.ratings, n_draws=1, levels=0.8, random_state=0
+    )
     assert set(results["level"]) == {0.8}

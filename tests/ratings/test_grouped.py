@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_annoser import Ratings
-from sklearn_annoser.ratings import count_by_output, rated_outputs, ratings_by_annotator
+from sklearn_annoser.ratings import count_by_output, rated_outputs, ratings_by_annotator, shuffled_places
 from tests.cases import every_case
 
 
@@ -23,3 +23,17 @@ def test_outputs_that_were_not_rated_are_passed_over():
     found = [(codes.tolist(), values.tolist(), n) for codes, values, n in rated_outputs(ratings)]
     assert found == [([0, 1], [1.0, 2.0], 3), ([1, 1], [3.0, 4.0], 3)]
     assert count_by_output(ratings).tolist() == [[1, 0], [1, 2], [0, 0]]
+
+
+@every_case
+def test_a_shuffle_orders_the_ratings_of_each_annotator(ratings):
+    place = shuffled_places(ratings, np.random.RandomState(0))
+    for mine in ratings_by_annotator(ratings):
+        assert sorted(place[mine]) == list(range(len(mine)))
+
+
+def test_a_shuffle_is_uniform_and_repeatable():
+    ratings = Ratings.from_dense(np.ones((4, 2)))
+    first = [shuffled_places(ratings, np.random.RandomState(seed))[0] for seed in range(400)]
+    assert (np.bincount(first) > 60).all()  # 100 are expected of each
+    np.testing.assert_array_equal(*(shuffled_places(ratings, np.random.RandomState(1)) for _ in range(2)))

@@ -7,39 +7,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from sklearn_annoser import AnnotatorMappedRegressor
 from sklearn_annoser.__main__ import main
-from sklearn_annoser.datasets import make_corpora
 from sklearn_annoser.evaluation import STRATEGIES
-from sklearn_annoser.reproduce import PUBLISHED, compare_published, reproduce, summarize_levels, write_report
-
-SETTINGS = {"n_folds": 3, "min_ratings": 10, "enrollment": (5, "all"), "seeds": (0, 1)}
-
-
-@pytest.fixture(scope="module")
-def corpora():
-    return make_corpora(n_samples=300, n_features=16, n_annotators=10, n_targets=6, random_state=0)
-
-
-@pytest.fixture
-def estimator():
-    return make_pipeline(StandardScaler(), AnnotatorMappedRegressor(n_hidden=8, lr=0.02, max_epochs=3))
-
-
-@pytest.fixture
-def run(corpora, estimator, tmp_path):
-    """Run the experiment in a folder of the test."""
-    source, target = corpora
-
-    def run(**changes):
-        names = {"targets": {"IEMOCAP": target}, "tests": {"MSP-Podcast Test1": source}, "estimator": estimator}
-        return reproduce(source, **(names | SETTINGS | {"out": tmp_path / "out"} | changes))
-
-    return run
 
 
 def test_everything_is_written(run, tmp_path):
@@ -102,32 +74,6 @@ def test_known_annotators_are_scored_with_their_own_heads(run, corpora, tmp_path
     both = results.query("strategy == 'own head, in domain' and level == 'individual'")
     assert both["ccc"].mean() == pytest.approx(expected, abs=1e-6)
     assert len(own) == 10
-
-
-def test_the_table_is_the_mean_over_annotators_then_over_runs(run):
-    results = run()
-    table = summarize_levels(results, n_enrollment=5)
-    some = results.query("level == 'individual' and strategy == 'mapped' and n_enrollment == 5 and output == 'valence'")
-    runs = some.groupby(["seed", "fold"])["ccc"].mean()
-    cell = table.loc[("individual", "mapped"), ("IEMOCAP", "valence")]
-    assert cell["mean"] == pytest.approx(runs.mean())
-    assert cell["std"] == pytest.approx(runs.std())
-
-
-def test_beside_the_published_numbers(run):
-    results = run(seeds=(0,))
-    table = compare_published(results)
-    assert set(table["target"]) == {"IEMOCAP", "MSP-Podcast Test1"}
-    assert len(table) == 2 * (9 + 4)
-    np.testing.assert_allclose(table["here"] - table["published"], table["difference"])
-    row = table.query("level == 'consensus' and strategy == 'mapped' and target == 'IEMOCAP' and output == 'valence'")
-    assert row["published"].tolist() == [0.517] == [PUBLISHED["consensus", "mapped"]["IEMOCAP"][1]]
-    assert compare_published(results.assign(target="another")).empty
-
-
-def test_a_report_of_one_seed_and_one_strategy(run, tmp_path):
-    results = run(seeds=(0,), strategies={"mapped": ("source", {})}, enrollment=("all",), tests=None)
-    assert write_report(results, tmp_path / "out").exists()
 
 
 def test_the_command_runs_from_nothing_to_the_report(tmp_path, capsys):

@@ -1,0 +1,61 @@
+"""Scores: how good predictions for annotators are, as tidy tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sklearn_annoser.evaluation._results import INDIVIDUAL
+from sklearn_annoser.mapping import score_heads
+from sklearn_annoser.metrics import annotator_ccc, ccc_score
+from sklearn_annoser.ratings import CONSENSUS, Ratings
+
+__all__ = ["score_levels"]
+
+LEVELS = (INDIVIDUAL, "consensus", "consensus, blind")
+
+
+def score_levels(y_true: Ratings, y_pred: Ratings, blind: Any, sources: pd.Series | None = None) -> pd.DataFrame:
+    """Score predictions for annotators, and for the consensus with and without knowing who rated.
+
+    Parameters
+    ----------
+    y_true : Ratings
+        Ratings of some samples.
+    y_pred : Ratings
+        Predictions for the same samples and annotators.
+    blind : array-like, shape (n_samples,) or (n_samples, n_outputs)
+        Predictions of the consensus that do not know who rated a sample.
+    sources : Series, default=None
+        Source annotator by annotator.
+
+    Returns
+    -------
+    DataFrame
+        Columns annotator, source, output, ccc, level: "individual", for annotators with two ratings at least;
+        "consensus", predicted as the mean of those who rated a sample; and "consensus, blind".
+    """
+    own = annotator_ccc(y_true, y_pred).query("n_ratings >= 2").drop(columns="n_ratings")
+    tables = [tidy(own, sources).assign(level=LEVELS[0])]
+    rated = np.diff(y_true.indptr) > 0
+    truth = y_true.consensus()[rated]
+    for level, values in zip(LEVELS[1:], (y_pred.consensus(), np.asarray(blind)), strict=True):
+        ccc = np.atleast_1d(ccc_score(truth, values[rated], multioutput="raw_values"))
+        scores = pd.DataFrame([ccc], index=[CONSENSUS], columns=own.columns)
+        tables.append(tidy(scores, pd.Series([None], index=[CONSENSUS], dtype=object)).assign(level=level))
+    return pd.concat([table.astype({"source": object, "annotator": object}) for table in tables], ignore_index=True)
+
+
+def score_random(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> pd.DataFrame:
+    """Return what a random head gives on average for each annotator and output, without the noise of one draw."""
+    scores = score_heads(hidden, heads, ratings).mean(axis=1)  # (n_targets, n_outputs)
+    return pd.DataFrame(scores, index=ratings.annotators, columns=list(ratings.outputs))
+
+
+def tidy(scores: pd.DataFrame, sources: pd.Series | None = None) -> pd.DataFrame:
+    """Return one row for each annotator and output, with the source annotator that served, None if no single one."""
+    served = pd.Series(None, index=scores.index, dtype=object) if sources is None else sources.reindex(scores.index)
+    table = scores.rename_axis("annotator").assign(source=served.to_numpy())
+    return table.reset_index().melt(id_vars=["annotator", "source"], var_name="output", value_name="ccc")
