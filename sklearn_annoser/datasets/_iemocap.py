@@ -53,7 +53,7 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise") -
     Raises
     ------
     CorpusError
-        A file is missing or damaged; the message names file and line.
+        A dialogue's file is missing or damaged; the message names file and line.
 
     References
     ----------

@@ -50,7 +50,7 @@ def read_msp_improv(root: Any, *, missing: str = "raise") -> Bunch:
     Raises
     ------
     CorpusError
-        A file is missing or damaged; the message names file and line.
+        The evaluation is missing or damaged; the message names file and line.
 
     References
     ----------

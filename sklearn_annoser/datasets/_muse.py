@@ -56,7 +56,7 @@ def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bun
     Raises
     ------
     CorpusError
-        A file is missing or damaged; the message names file and line.
+        A table is missing or damaged; the message names file and line.
 
     References
     ----------
