@@ -1,6 +1,6 @@
 """Corpora: readers of those on disk, writers of small ones in their formats, and simulated ones with known truth."""
 
-from sklearn_annoser.datasets._corpus import CorpusError
+from sklearn_annoser.datasets._files import CorpusError
 from sklearn_annoser.datasets._fixtures import write_iemocap, write_msp_improv, write_msp_podcast, write_muse
 from sklearn_annoser.datasets._iemocap import read_iemocap
 from sklearn_annoser.datasets._msp_improv import read_msp_improv

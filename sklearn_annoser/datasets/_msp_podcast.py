@@ -10,16 +10,8 @@ from typing import Any
 from sklearn.utils import Bunch
 
 from sklearn_annoser._validation import check_option
-from sklearn_annoser.datasets._corpus import (
-    Collected,
-    CorpusError,
-    fail,
-    find_files,
-    find_root,
-    read_rows,
-    read_transcripts,
-    to_number,
-)
+from sklearn_annoser.datasets._corpus import Collected, Corpus
+from sklearn_annoser.datasets._files import CorpusError, Place, read_rows
 
 __all__ = ["read_msp_podcast"]
 
@@ -40,11 +32,14 @@ SPLIT_COLUMNS = ("FileName", "WorkerID", "EmoAct", "EmoVal")
 NAME = re.compile(r"(MSP-PODCAST_(\d{4})_\d{4}\w*)\.wav")
 WORKER = re.compile(r"WORKER\d+")
 PACKED = re.compile(r"(WORKER\d+); ?([^;]*); ?([^;]*); ?A: ?([^;]*); ?V: ?([^;]*); ?D: ?([^;]*);?")
-Rating = tuple[int, str, str, tuple[float, float]]  # line, utterance, worker, activation and valence
-REFERENCE = (
-    "R. Lotfian and C. Busso, Building Naturalistic Emotionally Balanced Speech Corpus by Retrieving Emotional Speech "
-    "From Existing Podcast Recordings, IEEE Transactions on Affective Computing 10 (4), 2019, "
-    "https://doi.org/10.1109/TAFFC.2017.2736999"
+Rating = tuple[Place, str, str, tuple[float, float]]  # utterance, worker, activation and valence
+CORPUS = Corpus(
+    "MSP-Podcast",
+    SCALE,
+    needed=["Labels"],
+    reference="R. Lotfian and C. Busso, Building Naturalistic Emotionally Balanced Speech Corpus by Retrieving "
+    "Emotional Speech From Existing Podcast Recordings, IEEE Transactions on Affective Computing 10 (4), 2019, "
+    "https://doi.org/10.1109/TAFFC.2017.2736999",
 )
 
 
@@ -61,8 +56,7 @@ def read_msp_podcast(root: Any, *, release: str = "1.11", missing: str = "raise"
     release : {"1.6", "1.7", "1.8", "1.9", "1.10", "1.11", "1.12", "2.0"}, default="1.11"
         Which release it is: 2.0 has other columns.
     missing : {"raise", "keep", "drop"}, default="raise"
-        What to do about utterances whose audio or transcript is not on disk: an error, keep them with None, leave them
-        out.
+        What becomes of utterances whose audio or transcript is not on disk: an error, None in the table, or nothing.
 
     Returns
     -------
@@ -84,20 +78,17 @@ def read_msp_podcast(root: Any, *, release: str = "1.11", missing: str = "raise"
     https://doi.org/10.1109/TAFFC.2017.2736999
     """
     check_option("release", release, RELEASES)
-    root = find_root(root, "MSP-Podcast", ["Labels"])
-    labels = root / "Labels"
-    found = Collected()
-    _read_consensus(labels, found)
+    found = Collected(CORPUS, root)
+    found.name = f"{CORPUS.name} {release}"
+    _read_consensus(found.root / "Labels", found)
     read = _read_split if release == "2.0" else _read_packed
-    for line, name, worker, values in read(labels / "labels_detailed.csv", release):
+    for place, name, worker, values in read(found.root / "Labels" / "labels_detailed.csv", release):
         if name not in found.utterances:
-            raise fail(labels / "labels_detailed.csv", line, f"{name!r} has no line in the table of the consensus.")
+            raise place.error(f"{name!r} has no line in the table of the consensus.")
         found.add_rating(name, worker, values)
-    audio = find_files(root / "Audios", ".wav")
-    words = read_transcripts(find_files(root / "Transcripts", ".txt"), list(found.utterances))
-    for name, columns in found.utterances.items():
-        columns |= {"path": audio.get(name), "transcript": words.get(name)}
-    corpus = found.bunch(f"MSP-Podcast {release}", scale=SCALE, missing=missing, reference=REFERENCE)
+    found.add_audio(found.root / "Audios")
+    found.add_transcripts(found.root / "Transcripts")
+    corpus = found.bunch(missing)
     corpus.validation = (corpus.utterances["split"] == "development").to_numpy()
     return corpus
 
@@ -107,62 +98,48 @@ def _read_consensus(labels: Path, found: Collected) -> None:
     paths = [labels / name for name in CONSENSUS_FILES if (labels / name).is_file()]
     if not paths:
         raise CorpusError(f"neither {CONSENSUS_FILES[0]!r} nor {CONSENSUS_FILES[1]!r} is in {str(labels)!r}.")
-    for line, row in read_rows(paths[0], CONSENSUS_COLUMNS, what="the consensus of MSP-Podcast"):
-        name = _name(row["FileName"], paths[0], line)
+    for place, row in read_rows(paths[0], CONSENSUS_COLUMNS, what="the consensus of MSP-Podcast"):
+        name = _name(row["FileName"], place)
         if row["Split_Set"] not in SPLITS:
-            raise fail(paths[0], line, f"expected Split_Set to be one of {list(SPLITS)}, got {row['Split_Set']!r}.")
+            raise place.error(f"expected Split_Set to be one of {list(SPLITS)}, got {row['Split_Set']!r}.")
         speaker = row["SpkrID"]
         known = speaker.lower() not in ("", "unknown")
         found.add_utterance(
-            paths[0],
-            line,
+            place,
             name,
+            consensus=(place.number(row["EmoAct"], "EmoAct", SCALE), place.number(row["EmoVal"], "EmoVal", SCALE)),
             speaker=speaker if known else None,
             group=f"speaker {speaker}" if known else f"podcast {name.split('_')[1]}",
             split=SPLITS[row["Split_Set"]],
             emotion=row["EmoClass"],
-            consensus_activation=to_number(row["EmoAct"], paths[0], line, "EmoAct", SCALE),
-            consensus_valence=to_number(row["EmoVal"], paths[0], line, "EmoVal", SCALE),
         )
 
 
-def _name(file_name: str, path: Path, line: int) -> str:
+def _name(file_name: str, place: Place) -> str:
     """Return the id of an utterance."""
     match = NAME.fullmatch(file_name)
     if not match:
-        raise fail(path, line, f"expected a FileName such as MSP-PODCAST_0001_0008.wav, got {file_name!r}.")
+        raise place.error(f"expected a FileName such as MSP-PODCAST_0001_0008.wav, got {file_name!r}.")
     return match[1]
 
 
 def _read_packed(path: Path, release: str) -> Iterator[Rating]:
     """Yield ratings that are packed into one cell each."""
     what = f"release {release}, which packs a rating into one cell (releases before 2.0)"
-    for line, row in read_rows(path, PACKED_COLUMNS, what=what):
+    for place, row in read_rows(path, PACKED_COLUMNS, what=what):
         match = PACKED.fullmatch(row["EmoDetail"])
         if not match:
-            raise fail(
-                path,
-                line,
-                f"expected 'WORKER<digits>; ...; ...; A:<number>; V:<number>; D:<number>;', got {row['EmoDetail']!r}.",
-            )
-        activation = to_number(match[4], path, line, "A", SCALE)
-        yield (
-            line,
-            _name(row["FileName"], path, line),
-            match[1],
-            (activation, to_number(match[5], path, line, "V", SCALE)),
-        )
+            expected = "'WORKER<digits>; ...; ...; A:<number>; V:<number>; D:<number>;'"
+            raise place.error(f"expected {expected}, got {row['EmoDetail']!r}.")
+        activation, name = place.number(match[4], "A", SCALE), _name(row["FileName"], place)
+        yield place, name, match[1], (activation, place.number(match[5], "V", SCALE))
 
 
 def _read_split(path: Path, release: str) -> Iterator[Rating]:
     """Yield ratings that have a column for each part."""
-    for line, row in read_rows(
-        path, SPLIT_COLUMNS, what=f"release {release}, which has a column for each part of a rating"
-    ):
+    what = f"release {release}, which has a column for each part of a rating"
+    for place, row in read_rows(path, SPLIT_COLUMNS, what=what):
         if not WORKER.fullmatch(row["WorkerID"]):
-            raise fail(path, line, f"expected a WorkerID such as WORKER00000001, got {row['WorkerID']!r}.")
-        values = (
-            to_number(row["EmoAct"], path, line, "EmoAct", SCALE),
-            to_number(row["EmoVal"], path, line, "EmoVal", SCALE),
-        )
-        yield line, _name(row["FileName"], path, line), row["WorkerID"], values
+            raise place.error(f"expected a WorkerID such as WORKER00000001, got {row['WorkerID']!r}.")
+        values = place.number(row["EmoAct"], "EmoAct", SCALE), place.number(row["EmoVal"], "EmoVal", SCALE)
+        yield place, _name(row["FileName"], place), row["WorkerID"], values

@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from sklearn_annoser.datasets._corpus import (
-    Collected,
-    CorpusError,
-    fail,
-    find_files,
-    find_root,
-    read_rows,
-    read_text,
-    read_transcripts,
-    to_number,
-)
+from sklearn_annoser.datasets._corpus import Collected, Corpus
+from sklearn_annoser.datasets._files import CorpusError, Place, read_rows, read_text
 
 __all__ = ["read_muse"]
 
@@ -29,9 +20,12 @@ CROWD = "Emotion data from crowdsourcing*.csv"
 CROWD_COLUMNS = ("Sentence_name", "Duration", "Gender", "Type", "Activation_Annotation", "Valence_Annotation")
 METADATA_COLUMNS = ("FileName", "soft_act_labels", "soft_val_labels", "annotators")
 NAME = re.compile(r"((\d{2})_DR-100_\d{4}_\d_sentence_\d+)(?:\.wav)?")
-REFERENCE = (
-    "M. Jaiswal et al., MuSE: a Multimodal Dataset of Stressed Emotion, LREC 2020, "
-    "https://aclanthology.org/2020.lrec-1.187"
+CORPUS = Corpus(
+    "MuSE",
+    SCALE,
+    needed=["."],
+    reference="M. Jaiswal et al., MuSE: a Multimodal Dataset of Stressed Emotion, LREC 2020, "
+    "https://aclanthology.org/2020.lrec-1.187",
 )
 
 
@@ -49,8 +43,7 @@ def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bun
     metadata : path, default=None
         The table with the annotators. None: the one in the folder that has their columns.
     missing : {"raise", "keep", "drop"}, default="raise"
-        What to do about utterances whose audio or transcript is not on disk: an error, keep them with None, leave them
-        out.
+        What becomes of utterances whose audio or transcript is not on disk: an error, None in the table, or nothing.
 
     Returns
     -------
@@ -63,55 +56,56 @@ def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bun
     Raises
     ------
     CorpusError
-        A file is missing or damaged; the message names file and line.
+        A table is missing or damaged; the message names file and line.
 
     References
     ----------
     M. Jaiswal et al., "MuSE: a Multimodal Dataset of Stressed Emotion", LREC 2020,
     https://aclanthology.org/2020.lrec-1.187
     """
-    root = find_root(root, "MuSE", ["."])
-    crowd = sorted(root.glob(CROWD))
-    if len(crowd) != 1:
-        raise CorpusError(f"{str(root)!r} is not the folder of MuSE: it has {len(crowd)} files {CROWD!r}, not one.")
-    found = Collected()
-    _read_crowd(crowd[0], found)
-    _read_annotators(_find_metadata(root, metadata), found)
-    audio = find_files(root, ".wav")
-    words = read_transcripts(find_files(root, ".txt"), list(found.utterances))
-    for name, columns in found.utterances.items():
-        columns |= {"path": audio.get(name), "transcript": words.get(name)}
-    return found.bunch("MuSE", scale=SCALE, missing=missing, reference=REFERENCE)
+    found = Collected(CORPUS, root)
+    _read_crowd(_find_crowd(found.root), found)
+    _read_annotators(_find_metadata(found.root, metadata), found)
+    found.add_audio(found.root)
+    found.add_transcripts(found.root)
+    return found.bunch(missing)
 
 
-def _name(text: str, path: Path, line: int) -> re.Match[str]:
+def _find_crowd(root: Path) -> Path:
+    """Return the table of the crowd."""
+    tables = sorted(root.glob(CROWD))
+    if len(tables) != 1:
+        raise CorpusError(f"{str(root)!r} is not the folder of MuSE: it has {len(tables)} files {CROWD!r}, not one.")
+    return tables[0]
+
+
+def _name(text: str, place: Place) -> re.Match[str]:
     """Return the parts of a sentence's name."""
     match = NAME.fullmatch(text)
     if not match:
-        raise fail(path, line, f"expected a name such as 01_DR-100_0001_1_sentence_1.wav, got {text!r}.")
+        raise place.error(f"expected a name such as 01_DR-100_0001_1_sentence_1.wav, got {text!r}.")
     return match
 
 
 def _read_crowd(path: Path, found: Collected) -> None:
     """Collect the sentences, and the mean of the crowd."""
-    for line, row in read_rows(path, CROWD_COLUMNS, what="MuSE's crowdsourcing"):
-        label, speaker = _name(row["Sentence_name"], path, line).groups()
+    for place, row in read_rows(path, CROWD_COLUMNS, what="MuSE's crowdsourcing"):
+        label, speaker = _name(row["Sentence_name"], place).groups()
         if row["Type"] not in ("S", "NS"):
-            raise fail(path, line, f"expected Type to be S or NS, got {row['Type']!r}.")
-        means = {}
+            raise place.error(f"expected Type to be S or NS, got {row['Type']!r}.")
+        means = []
         for output in ("Activation", "Valence"):
             cell = row[f"{output}_Annotation"]
-            numbers = [to_number(part, path, line, output, SCALE) for part in cell.split(";") if part.strip()]
-            means[f"consensus_{output.lower()}"] = float(np.nanmean(numbers)) if numbers else np.nan
+            numbers = [place.number(part, output, SCALE) for part in cell.split(";") if part.strip()]
+            means.append(float(np.nanmean(numbers)) if numbers else np.nan)
         found.add_utterance(
-            path,
-            line,
+            place,
             label,
+            consensus=(means[0], means[1]),
             speaker=speaker,
             group=f"speaker {speaker}",
-            duration=to_number(row["Duration"], path, line, "Duration", (0, 1e6)),
+            duration=place.number(row["Duration"], "Duration", (0, 1e6)),
             condition=row["Type"],
-            **means,
         )
 
 
@@ -130,32 +124,32 @@ def _find_metadata(root: Path, metadata: Any) -> Path:
 
 def _read_annotators(path: Path, found: Collected) -> None:
     """Collect the ratings with their annotators; the last of a sentence is the speaker's own."""
-    for line, row in read_rows(path, METADATA_COLUMNS, what="MuSE's annotators"):
-        label = _name(row["FileName"], path, line)[1]
+    for place, row in read_rows(path, METADATA_COLUMNS, what="MuSE's annotators"):
+        label = _name(row["FileName"], place)[1]
         if label not in found.utterances:
-            raise fail(path, line, f"{label!r} has no line in the crowdsourcing table.")
-        lists = {name: _to_list(row[name], path, line, name) for name in METADATA_COLUMNS[1:]}
+            raise place.error(f"{label!r} has no line in the crowdsourcing table.")
+        lists = {name: _to_list(row[name], place, name) for name in METADATA_COLUMNS[1:]}
         lengths = {name: len(each) for name, each in lists.items()}
         if len(set(lengths.values())) != 1:
-            raise fail(path, line, f"the lists differ in length: {lengths}.")
+            raise place.error(f"the lists differ in length: {lengths}.")
         for annotator, activation, valence in zip(
             lists["annotators"], lists["soft_act_labels"], lists["soft_val_labels"], strict=True
         ):
             if not isinstance(annotator, str) or not annotator.strip():
-                raise fail(path, line, f"expected the name of an annotator, got {annotator!r}.")
+                raise place.error(f"expected the name of an annotator, got {annotator!r}.")
             values = (
-                to_number("" if activation is None else str(activation), path, line, "soft_act_labels", SCALE),
-                to_number("" if valence is None else str(valence), path, line, "soft_val_labels", SCALE),
+                place.number("" if activation is None else str(activation), "soft_act_labels", SCALE),
+                place.number("" if valence is None else str(valence), "soft_val_labels", SCALE),
             )
             found.add_rating(label, annotator, values, by_self="self_report" in annotator)
 
 
-def _to_list(text: str, path: Path, line: int, column: str) -> list[Any]:
+def _to_list(text: str, place: Place, column: str) -> list[Any]:
     """Return a printed Python list; a bare nan in it is None."""
     try:
         value = ast.literal_eval(re.sub(r"\bnan\b", "None", text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, list):
-        raise fail(path, line, f"expected {column} to be a printed list, got {text[:60]!r}.")
+        raise place.error(f"expected {column} to be a printed list, got {text[:60]!r}.")
     return value

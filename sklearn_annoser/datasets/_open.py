@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from sklearn_annoser._validation import check_option
+from sklearn_annoser.datasets._corpus import make_ratings
 from sklearn_annoser.ratings import Ratings
 
 __all__ = ["read_politeness", "read_speechocean762"]
 
 SPEECH_SCORES = ("accuracy", "fluency", "prosodic")
 POLITENESS_CORPORA = ("wikipedia", "stackexchange")
+TEXT = dict.fromkeys(("item_id", "annotator_id", "speaker", "community", "text"), str)  # read as it is written
 
 
 def read_speechocean762(root: Any, *, split: str, outputs: Any = ("fluency", "prosodic")) -> Bunch:
@@ -48,14 +51,15 @@ def read_speechocean762(root: Any, *, split: str, outputs: Any = ("fluency", "pr
     check_option("split", split, ("train", "test"))
     for output in outputs:
         check_option("outputs", output, SPEECH_SCORES)
-    root = Path(root)
-    items, ratings = _read_tables(root, "speaker")
-    items = items[items["split"] == split].reset_index(drop=True)
-    with np.load(root / "features_whisper_tiny_en.npz") as features:
-        row = _rows_of(features["utt"], items["item_id"])
-        means = features["mean"][row].reshape(len(row), -1)
-        X = np.concatenate([means, features["std"][row]], axis=1).astype(np.float32)
-    return _bunch(items, ratings, X, outputs, (0, 10), groups=items["speaker"].to_numpy())
+    items, ratings = _read_part(root, "split", split)
+    features = Path(root) / "features_whisper_tiny_en.npz"
+    means, deviations = _read_features(features, items["item_id"], "utt", ["mean", "std"])
+    return Bunch(
+        X=np.concatenate([means.reshape(len(items), -1), deviations], axis=1).astype(np.float32),
+        ratings=_make_ratings(ratings, items, outputs, (0, 10)),
+        utterances=items,
+        groups=items["speaker"].to_numpy(),
+    )
 
 
 def read_politeness(root: Any, *, corpus: str) -> Bunch:
@@ -83,45 +87,35 @@ def read_politeness(root: Any, *, corpus: str) -> Bunch:
     2013, https://aclanthology.org/P13-1025
     """
     check_option("corpus", corpus, POLITENESS_CORPORA)
+    items, ratings = _read_part(root, "corpus", corpus)
+    (vectors,) = _read_features(Path(root) / "embeddings_minilm.npz", items["item_id"], "item_id", ["X"])
+    made = _make_ratings(ratings, items, ["politeness"], (1, 25))
+    return Bunch(X=vectors.astype(np.float32), ratings=made, utterances=items)
+
+
+def _read_part(root: Any, column: str, value: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the items that have a value in a column, and their ratings; ids as strings."""
     root = Path(root)
-    items, ratings = _read_tables(root, "community")
-    items = items[items["corpus"] == corpus].reset_index(drop=True)
-    with np.load(root / "embeddings_minilm.npz") as features:
-        row = _rows_of(features["item_id"], items["item_id"])
-        X = features["X"][row].astype(np.float32)
-    return _bunch(items, ratings, X, ["politeness"], (1, 25))
-
-
-def _read_tables(root: Path, group: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read items.csv and ratings.csv, ids as strings."""
-    text = {"item_id": str, "annotator_id": str, group: str, "text": str}
     try:
-        return pd.read_csv(root / "items.csv", dtype=text), pd.read_csv(root / "ratings.csv", dtype=text)
+        items, ratings = (pd.read_csv(root / f"{name}.csv", dtype=TEXT) for name in ("items", "ratings"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error.filename} is not there: {root} is not this corpus's folder.") from error
+    items = items[items[column] == value].reset_index(drop=True)
+    return items, ratings[ratings["item_id"].isin(items["item_id"])]
 
 
-def _rows_of(labels: np.ndarray, items: pd.Series) -> np.ndarray:
-    """Return the rows of the features in the order of the items, or say whose features are missing."""
-    rows = pd.Index(labels.astype(str)).get_indexer(items)
-    missing = items[rows < 0]
-    if len(missing):
-        raise ValueError(f"{len(missing)} items have no features, for example {missing.iloc[0]!r}.")
-    return rows
+def _read_features(path: Path, items: pd.Series, label: str, names: Sequence[str]) -> list[np.ndarray]:
+    """Return arrays of a file in the order of the items, or say whose features are missing."""
+    with np.load(path) as features:
+        rows = pd.Index(features[label].astype(str)).get_indexer(items)
+        missing = items[rows < 0]
+        if len(missing):
+            raise ValueError(f"{len(missing)} items have no features, for example {missing.iloc[0]!r}.")
+        return [features[name][rows] for name in names]
 
 
-def _bunch(
-    items: pd.DataFrame, ratings: pd.DataFrame, X: np.ndarray, outputs: Any, scale: tuple[int, int], **more: Any
-) -> Bunch:
-    """Put a corpus together, keeping the ratings of its items."""
-    long = ratings[ratings["item_id"].isin(items["item_id"])]
-    made = Ratings.from_long(
-        long,
-        sample="item_id",
-        annotator="annotator_id",
-        outputs=list(outputs),
-        samples=items["item_id"],
-        duplicates="mean",
-        scale=scale,
+def _make_ratings(long: pd.DataFrame, items: pd.DataFrame, outputs: Any, scale: tuple[int, int]) -> Ratings:
+    """Return the ratings of the items, from -1 to 1."""
+    return make_ratings(
+        long, samples=items["item_id"], scale=scale, sample="item_id", annotator="annotator_id", outputs=outputs
     )
-    return Bunch(X=X, ratings=made.rescaled(), utterances=items, **more)

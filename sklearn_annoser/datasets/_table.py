@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from sklearn.utils import Bunch
 
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.datasets._corpus import make_ratings
 
 __all__ = ["read_ratings"]
 
@@ -64,16 +64,8 @@ def read_ratings(
         items = _table(utterances, utterance)
     if group is not None and group not in items:
         raise ValueError(f"utterances must have the column {group!r}; the columns are {items.columns.tolist()}.")
-    made = Ratings.from_long(
-        long,
-        sample=utterance,
-        annotator=annotator,
-        outputs=list(outputs),
-        samples=items[utterance],
-        duplicates="mean",
-        scale=scale,
-    )
-    made = made if scale is None else made.rescaled()
+    samples = items[utterance]
+    made = make_ratings(long, samples=samples, scale=scale, sample=utterance, annotator=annotator, outputs=outputs)
     corpus = Bunch(utterances=items, ratings=made, consensus=made.consensus())
     if group is not None:
         corpus.groups = items[group].to_numpy()

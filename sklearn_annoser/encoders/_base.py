@@ -1,45 +1,29 @@
-"""What speech and text encoders share: the column they take, the cache, and the only loop over batches."""
+"""What speech and text encoders share: their parameters, the column they take, the model, and the cache."""
 
 from __future__ import annotations
 
 import json
-import time
+import os
 import warnings
 from abc import abstractmethod
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from hashlib import blake2b
-from itertools import chain, islice
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
-from tqdm.auto import tqdm
 
 from sklearn_annoser._validation import check_number, check_option
-from sklearn_annoser.encoders._cache import CacheInfo, VectorCache
+from sklearn_annoser.encoders._cache import Cache, CacheInfo, NoCache, VectorCache
+from sklearn_annoser.encoders._loop import Failures, embed
 
 ON_ERROR = ("raise", "nan", "skip_warn")
 DTYPES = ("float32", "bfloat16")
 COMBINE = ("concat", "mean")
 RECIPE_VERSION = 1  # to be raised whenever the same utterance would get another vector
-N_READERS = 4
-N_AHEAD = 2  # batches that are read while the model works on the one before
-BATCHES_A_TASK = 8  # that a worker is given, or a process claims, at a time
-SECONDS_TO_STORE = 1.0  # of work that a kill may lose
-SECONDS_TO_WAIT = 0.2  # before looking again whether another process has finished
-BAR = "{desc}: {percentage:3.0f}%{postfix} |{bar}| [{elapsed}<{remaining}]"
-
-Vectors = dict[bytes, np.ndarray]
-Failures = dict[bytes, Exception]
-Batch = dict[bytes, Any]
-Results = Generator[tuple[Vectors, Failures], None, None]
 
 
 class FrozenEncoder(TransformerMixin, BaseEstimator):
@@ -50,6 +34,35 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
 
     KIND: str
     POOLINGS: tuple[str, ...]
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        revision: str | None,
+        local_files_only: bool,
+        layers: int | Sequence[int] | str,
+        combine: str,
+        pooling: str,
+        device: str,
+        dtype: str,
+        n_jobs: int | None,
+        cache_dir: str | os.PathLike[str] | None,
+        on_error: str,
+        verbose: int,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.local_files_only = local_files_only
+        self.layers = layers
+        self.combine = combine
+        self.pooling = pooling
+        self.device = device
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.cache_dir = cache_dir
+        self.on_error = on_error
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and the column, and load the model; nothing is learned.
@@ -109,7 +122,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
 
         known = cache.get(list(set(keys.values())))
         todo = {key: items[position] for position, key in keys.items() if key not in known}
-        with closing(self._embed(todo, cache)) as results:
+        with closing(embed(self, todo, cache)) as results:
             for made, broken in results:
                 known |= made
                 if broken:
@@ -245,7 +258,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
 
     def _load(self) -> Any:
         """Return the model of this process, which is loaded once; importing torch and transformers takes a while."""
-        from sklearn_annoser.encoders._models import load_model
+        from sklearn_annoser.encoders._loading import load_model
 
         return load_model(
             self.KIND,
@@ -265,7 +278,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
             )
         return model
 
-    def _cache(self) -> VectorCache | NoCache:
+    def _cache(self) -> Cache:
         """Return the cache of this encoder's vectors."""
         if self.cache_dir is None:
             return NoCache()
@@ -287,65 +300,6 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         if isinstance(cache, NoCache):
             raise ValueError("this encoder has no cache: set cache_dir to a folder.")
         return cache
-
-    # ------------------------------------------------------------------ the loop over batches
-
-    def _embed(self, todo: Batch, cache: VectorCache | NoCache) -> Results:
-        """Yield vectors as they come, and why some cannot be made; store them."""
-        if not todo:
-            return
-        sizes, unreadable = self._measure(todo)
-        yield {}, unreadable
-        fresh: Vectors = {}
-        stored_at = time.monotonic()
-        try:
-            # Filled by amount, not by count: the longest come first, and the time that remains would seem too long.
-            total = sum(sizes.values())
-            with tqdm(total=total, desc=type(self).__name__, bar_format=BAR, disable=not self.verbose) as bar:
-                n_done, amount = 0, 0.0
-                for vectors, broken in self._embed_each(todo, sizes, cache):
-                    fresh |= vectors
-                    if time.monotonic() - stored_at > SECONDS_TO_STORE:
-                        cache.put(fresh)
-                        fresh, stored_at = {}, time.monotonic()
-                    n_done += len(vectors) + len(broken)
-                    done = sum(sizes[key] for key in (*vectors, *broken))
-                    amount += done
-                    bar.set_postfix_str(
-                        f"{n_done:,} of {len(sizes):,} utterances, {self._amount(amount)} of {self._amount(total)}",
-                        refresh=False,
-                    )
-                    bar.update(min(done, total - bar.n))  # sums of floats may differ
-                    yield vectors, broken
-        finally:
-            cache.put(fresh)
-            cache.release(list(sizes))
-
-    def _embed_each(self, todo: Batch, sizes: Mapping[bytes, float], cache: VectorCache | NoCache) -> Results:
-        """Yield vectors of all utterances; those which other processes are embedding already are waited for."""
-        waiting = dict(sizes)
-        while waiting:
-            elsewhere: list[bytes] = []
-            claimed = claim_batches(plan_batches(waiting, self._budget()), cache, elsewhere)
-            yield from self._spread({key: todo[key] for key in batch} for batch in claimed)
-            found = cache.get(elsewhere)
-            if found:
-                yield found, {}
-            elif elsewhere:
-                time.sleep(SECONDS_TO_WAIT)
-            waiting = {key: waiting[key] for key in elsewhere if key not in found}
-
-    def _spread(self, batches: Iterator[Batch]) -> Results:
-        """Yield what batches give, from this process or from joblib's workers."""
-        n_jobs = effective_n_jobs(self.n_jobs)
-        if n_jobs == 1:
-            yield from embed_batches(self, batches)
-            return
-        with Parallel(n_jobs=self.n_jobs) as parallel:
-            while some := list(islice(batches, n_jobs * BATCHES_A_TASK)):
-                # Dealt out like cards: batches come sorted by length, and each worker shall have as much to do.
-                tasks = [some[first::n_jobs] for first in range(min(n_jobs, len(some)))]
-                yield from chain.from_iterable(parallel(delayed(embed_task)(self, task) for task in tasks))
 
 
 def check_column(X: Any) -> list[Any]:
@@ -379,105 +333,3 @@ def check_layers(layers: Any, n_layers: int) -> list[int]:
     if not asked or len({layer % (n_layers + 1) for layer in asked}) < len(asked):
         raise ValueError(f"layers must be one layer, several different ones, or 'all', got {layers!r}.")
     return [int(layer) % (n_layers + 1) for layer in asked]
-
-
-def plan_batches(sizes: Mapping[bytes, float], budget: float) -> Iterator[list[bytes]]:
-    """Yield batches of utterances of like length, the longest first, each within the budget when padded."""
-    batch: list[bytes] = []
-    longest = 0.0
-    for key in sorted(sizes, key=lambda key: -sizes[key]):
-        if batch and (len(batch) + 1) * longest > budget:
-            yield batch
-            batch = []
-        if not batch:
-            longest = sizes[key]
-        batch.append(key)
-    if batch:
-        yield batch
-
-
-def claim_batches(
-    batches: Iterator[list[bytes]], cache: VectorCache | NoCache, elsewhere: list[bytes]
-) -> Iterator[list[bytes]]:
-    """Yield what no other process has embedded or is embedding; the rest goes to `elsewhere`."""
-    while some := list(islice(batches, BATCHES_A_TASK)):
-        ours = set(cache.claim(list(chain.from_iterable(some))))
-        for batch in some:
-            elsewhere += [key for key in batch if key not in ours]
-            if mine := [key for key in batch if key in ours]:
-                yield mine
-
-
-def embed_task(encoder: FrozenEncoder, batches: list[Batch]) -> list[tuple[Vectors, Failures]]:
-    """Embed batches in a worker, which loads the model at its first task."""
-    return list(embed_batches(encoder, iter(batches)))
-
-
-def embed_batches(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
-    """Yield the vectors of each batch; the next are read in threads while the model works."""
-    model = encoder._model()
-    with closing(read_ahead(encoder._read, batches)) as ready:
-        for inputs, broken in ready:
-            vectors: Vectors = {}
-            if inputs:
-                rows = model.embed(
-                    list(inputs.values()),
-                    layers=encoder.layers_,
-                    average=encoder.combine == "mean",
-                    poolings=encoder.pooling.split("+"),
-                    budget=encoder._budget(),
-                )
-                vectors = dict(zip(inputs, rows, strict=True))
-            for key in [key for key, vector in vectors.items() if not np.isfinite(vector).all()]:
-                del vectors[key]
-                broken[key] = ValueError(f"the model gives numbers that are not finite in {encoder.dtype}.")
-            yield vectors, broken
-
-
-def read_ahead(read: Callable[[Any], Any], batches: Iterable[Batch]) -> Generator[tuple[Batch, Failures], None, None]:
-    """Yield the inputs of each batch, and why some cannot be read, while threads read the batches after it."""
-    pool = ThreadPoolExecutor(N_READERS)
-    ahead: deque[dict[bytes, Future[Any]]] = deque()
-    try:
-        for batch in batches:
-            ahead.append({key: pool.submit(read, item) for key, item in batch.items()})
-            if len(ahead) > N_AHEAD:
-                yield gather(ahead.popleft())
-        while ahead:
-            yield gather(ahead.popleft())
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def gather(futures: Mapping[bytes, Future[Any]]) -> tuple[Batch, Failures]:
-    """Return what was read, and why some could not be."""
-    inputs: Batch = {}
-    broken: Failures = {}
-    for key, future in futures.items():
-        try:
-            inputs[key] = future.result()
-        except (OSError, TypeError, ValueError) as error:
-            broken[key] = error
-    return inputs, broken
-
-
-class NoCache:
-    """What stands for the cache when there is none: nothing is known, and everything is ours to embed."""
-
-    def get(self, digests: Sequence[bytes]) -> Vectors:
-        """Return nothing."""
-        return {}
-
-    def claim(self, digests: Sequence[bytes]) -> list[bytes]:
-        """Return all."""
-        return list(digests)
-
-    def put(self, vectors: Vectors) -> None:
-        """Store nothing."""
-
-    def release(self, digests: Sequence[bytes]) -> None:
-        """Release nothing."""
-
-    def file_digests(self, paths: Sequence[str]) -> list[bytes]:
-        """Return a hash of each path: enough to see that the same file is there twice."""
-        return [blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).digest() for path in paths]

@@ -24,7 +24,7 @@ SCHEMA = 1
 BUSY_SECONDS = 60.0  # to wait for another process's transaction
 LEASE_SECONDS = 300.0  # after which a claim lapses whose process cannot be asked
 GRAIN_NS = 2_000_000_000  # a file that changed this lately may change again without its time showing it
-SECONDS_TO_STORE = 1.0  # of hashing files that a kill may lose
+SECONDS_TO_STORE = 1.0  # of work that a kill may lose
 MANY = 500  # keys in a query
 # What SQLite says when pages were overwritten in ways which it does not call malformed.
 DAMAGE = (
@@ -336,6 +336,31 @@ class VectorCache:
                 new.execute("COMMIT")
                 n_saved += n
         return n_saved
+
+
+class NoCache:
+    """What stands for the cache when there is none: nothing is known, and everything is ours to embed."""
+
+    def get(self, digests: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+        """Return nothing."""
+        return {}
+
+    def claim(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Return all."""
+        return list(digests)
+
+    def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
+        """Store nothing."""
+
+    def release(self, digests: Sequence[bytes]) -> None:
+        """Release nothing."""
+
+    def file_digests(self, paths: Sequence[str]) -> list[bytes]:
+        """Return a hash of each path: enough to see that the same file is there twice."""
+        return [blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).digest() for path in paths]
+
+
+Cache = VectorCache | NoCache
 
 
 def _readable(db: sqlite3.Connection) -> Iterator[tuple[str, bytes, bytes, bytes]]:

@@ -1,14 +1,12 @@
-"""Pretrained networks, loaded once a process: from waveforms or texts to pooled hidden states, padding kept out."""
+"""Pretrained networks: from waveforms or texts to pooled hidden states, padding kept out."""
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from functools import lru_cache
+from contextlib import ExitStack, suppress
 from hashlib import blake2b
 from inspect import signature
 from operator import attrgetter
@@ -19,11 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from sklearn_annoser._optional import import_transformers
-
-N_LOADED = 4  # models that a process keeps
-CONVOLUTIONAL = ("wavlm", "wav2vec2", "hubert", "data2vec-audio", "unispeech", "unispeech-sat")
-SPEECH = (*CONVOLUTIONAL, "whisper")
 LAYER_LISTS = ("encoder.layers", "encoder.layer", "transformer.layer", "layers", "encoder.block", "block")
 UNUSED = ("pooler.", "masked_spec_embed", "embeddings.position_ids")  # weights that no vector depends on
 ABOUT_CONFIG = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")  # not the network
@@ -296,104 +289,7 @@ class TextModel(FrozenModel):
             yield hidden[:, :n]
 
 
-# ---------------------------------------------------------------------- loading
-
-
-def check_device(device: Any) -> torch.device:
-    """Return a torch device that is there; "auto" is a GPU, if there is one."""
-    if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {device!r} is not on this machine, which has {there}: {reason}") from error
-    return found
-
-
-def load_model(
-    kind: str, model: Any, *, revision: str | None, local_files_only: bool, device: Any, dtype: str
-) -> FrozenModel:
-    """Return the model of this process; it is loaded once, and anew when the files of its folder change."""
-    name = os.path.expanduser(os.fspath(model))
-    return _load_model(kind, name, revision, local_files_only, check_device(device), dtype, _files(name))
-
-
-@lru_cache(maxsize=N_LOADED)
-def _load_model(
-    kind: str, name: str, revision: str | None, local_files_only: bool, device: torch.device, dtype: str, files: Any
-) -> FrozenModel:
-    """Load a model."""
-    transformers = import_transformers()
-    where = {"revision": revision, "local_files_only": local_files_only}
-    with _quiet(transformers), _explained(name, local_files_only):
-        config = transformers.AutoConfig.from_pretrained(name, **where)
-    _check_kind(kind, name, config)
-    with _quiet(transformers), _explained(name, local_files_only):
-        network = _load_network(transformers, name, config, where)
-        processor = _load_processor(transformers, name, config, where)
-    make = TextModel if kind == "text" else WhisperModel if config.model_type == "whisper" else ConvolutionalModel
-    return make(network, processor, device=device, dtype=getattr(torch, dtype))
-
-
-def _files(name: str) -> tuple[tuple[str, int, int], ...] | None:
-    """Return what tells whether the files of a folder have changed; None for a name on the hub."""
-    if not os.path.isdir(name):
-        return None
-    with os.scandir(name) as entries:
-        return tuple(sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries if e.is_file()))
-
-
-def _check_kind(kind: str, name: str, config: Any) -> None:
-    """Raise if a model is not of the kind that an encoder takes."""
-    if kind == "speech" and config.model_type not in SPEECH:
-        raise ValueError(
-            f"model {name!r} is of the type {config.model_type!r}, which SpeechEncoder cannot take. It takes "
-            f"{', '.join(SPEECH)}; for models of text there is TextEncoder."
-        )
-    if kind == "text" and (config.model_type in SPEECH or not hasattr(config, "vocab_size")):
-        raise ValueError(
-            f"model {name!r} is of the type {config.model_type!r}, not one of text. "
-            "For models of speech there is SpeechEncoder."
-        )
-
-
-def _load_network(transformers: Any, name: str, config: Any, where: dict[str, Any]) -> Any:
-    """Return the network, all of whose weights came from the files."""
-    if "WhisperEncoder" in (config.architectures or []):  # the encoder alone was saved
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-        kind: Any = WhisperEncoder
-    else:
-        kind = transformers.AutoModel
-    network, report = kind.from_pretrained(name, config=config, output_loading_info=True, **where)
-    missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in UNUSED))
-    if config.is_encoder_decoder and kind is transformers.AutoModel:
-        network = network.get_encoder()
-        missing = [key for key in missing if key.startswith("encoder.")]
-    if missing or report["mismatched_keys"]:
-        wrong = missing or [str(key) for key in report["mismatched_keys"]]
-        raise ValueError(
-            f"its files lack {len(wrong)} weights of the network, such as {wrong[0]!r}, which would be random."
-        )
-    return network.float().eval()
-
-
-def _load_processor(transformers: Any, name: str, config: Any, where: dict[str, Any]) -> Any:
-    """Return the feature extractor or the tokenizer that the model was trained with."""
-    if config.model_type not in SPEECH:
-        return transformers.AutoTokenizer.from_pretrained(name, **where)
-    try:
-        return transformers.AutoFeatureExtractor.from_pretrained(name, **where)
-    except (OSError, ValueError) as error:
-        if config.model_type == "whisper":  # all of them take the same, but for the number of mel bands
-            return transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins)
-        raise ValueError(
-            "it has no preprocessor_config.json, which says how the audio is normalised. Save the feature extractor "
-            "into the same folder: Wav2Vec2FeatureExtractor(do_normalize=...).save_pretrained(folder)."
-        ) from error
+# ---------------------------------------------------------------------- fingerprint
 
 
 def fingerprint(network: Any, processor: Any) -> str:
@@ -417,36 +313,3 @@ def _processor_text(processor: Any) -> str:
         return repr(sorted(processor.get_vocab().items())) + repr(processor.init_kwargs)
     settings = {key: value for key, value in processor.to_dict().items() if not isinstance(value, np.ndarray)}
     return repr(sorted(settings.items(), key=lambda item: item[0]))
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep the progress bars, reports and warnings of loading to themselves."""
-    log = transformers.utils.logging
-    verbosity, with_bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.set_verbosity(verbosity)
-        if with_bars:
-            log.enable_progress_bar()
-
-
-@contextmanager
-def _explained(name: str, local_files_only: bool) -> Iterator[None]:
-    """Turn whatever goes wrong while loading into one error that says how to get the model."""
-    try:
-        yield
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        if os.path.isdir(name):
-            raise OSError(f"the model in the folder {name!r} could not be loaded: {reason}") from error
-        tried = "was not looked for on the hub (local_files_only)" if local_files_only else "could not be downloaded"
-        raise OSError(
-            f"model {name!r} is no folder and not in the Hugging Face cache of this machine, and {tried}. On a machine "
-            f"with a network: hf download {name} --local-dir FOLDER; then give that folder as model. ({reason})"
-        ) from error

@@ -19,11 +19,11 @@ from sklearn_annoser.encoders._audio import (
     check_file,
     read_audio,
 )
-from sklearn_annoser.encoders._base import Failures, FrozenEncoder
+from sklearn_annoser.encoders._base import FrozenEncoder
+from sklearn_annoser.encoders._batches import SECONDS_A_BATCH, budget_on
+from sklearn_annoser.encoders._loop import Failures
 
 __all__ = ["SpeechEncoder", "WavLMEncoder"]
-
-SECONDS_A_BATCH = {"cpu": 4.0, "gpu": 320.0}
 
 
 class SpeechEncoder(FrozenEncoder):
@@ -123,20 +123,22 @@ class SpeechEncoder(FrozenEncoder):
         on_error: str = "raise",
         verbose: int = 0,
     ) -> None:
-        self.model = model
-        self.revision = revision
-        self.local_files_only = local_files_only
-        self.layers = layers
-        self.combine = combine
-        self.pooling = pooling
+        super().__init__(
+            model,
+            revision=revision,
+            local_files_only=local_files_only,
+            layers=layers,
+            combine=combine,
+            pooling=pooling,
+            device=device,
+            dtype=dtype,
+            n_jobs=n_jobs,
+            cache_dir=cache_dir,
+            on_error=on_error,
+            verbose=verbose,
+        )
         self.max_seconds = max_seconds
         self.batch_seconds = batch_seconds
-        self.device = device
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-        self.cache_dir = cache_dir
-        self.on_error = on_error
-        self.verbose = verbose
 
     def _check_parameters(self) -> None:
         """Check the parameters."""
@@ -188,7 +190,7 @@ class SpeechEncoder(FrozenEncoder):
 
     def _budget(self) -> float:
         """Return how many seconds of audio a batch may hold."""
-        return self.batch_seconds or SECONDS_A_BATCH["cpu" if self._model().device.type == "cpu" else "gpu"]
+        return self.batch_seconds or budget_on(self._model().device, SECONDS_A_BATCH)
 
     def _amount(self, total: float) -> str:
         """Return seconds of audio in words."""

@@ -9,11 +9,11 @@ from hashlib import blake2b
 from typing import Any
 
 from sklearn_annoser._validation import check_number
-from sklearn_annoser.encoders._base import Failures, FrozenEncoder
+from sklearn_annoser.encoders._base import FrozenEncoder
+from sklearn_annoser.encoders._batches import TOKENS_A_BATCH, budget_on
+from sklearn_annoser.encoders._loop import Failures
 
 __all__ = ["BertEncoder", "TextEncoder"]
-
-TOKENS_A_BATCH = {"cpu": 1_024, "gpu": 65_536}
 
 
 class TextEncoder(FrozenEncoder):
@@ -27,26 +27,16 @@ class TextEncoder(FrozenEncoder):
     ----------
     model : str or path, default="google-bert/bert-base-uncased"
         A folder with a saved model and its tokenizer, or a name on the Hugging Face hub.
-    revision : str, default=None
-        Branch, tag or commit on the hub.
-    local_files_only : bool, default=False
-        Whether to use what is on this machine only.
-    layers : int, sequence of int or "all", default=-1
-        0 is the input of the first transformer layer, 1 the output of the first, -1 the output of the last.
-    combine : {"concat", "mean"}, default="concat"
-        Whether several layers are joined, or averaged before pooling.
+    revision, local_files_only, layers, combine : default=None and False and -1 and "concat"
+        Where the model comes from, and which of its hidden states are taken: as for :class:`SpeechEncoder`.
     pooling : {"first", "mean", "std", "mean+std", "max"}, default="first"
         How tokens become one vector; "first" is the [CLS] token of BERT.
     max_tokens : int, default=None
         Longest text, in tokens. None: the longest that the network can take.
     batch_tokens : int, default=None
         Tokens in a batch, padding included. None: 1,024 on a CPU, 65,536 on a GPU.
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1" ...; "auto" takes a GPU if there is one.
-    dtype : {"float32", "bfloat16"}, default="float32"
-        What the network calculates in. Vectors are always float32.
-    n_jobs : int, default=None
-        Processes, or workers of joblib's backend (`joblib.parallel_config`). Each loads the model once.
+    device, dtype, n_jobs : default="auto" and "float32" and None
+        Where, in what and by how many workers vectors are calculated: as for :class:`SpeechEncoder`.
     cache_dir : path, default=None
         Folder where vectors are kept, by the text and by everything that decides the vector; several processes may
         share it. None: nothing is kept.
@@ -103,20 +93,22 @@ class TextEncoder(FrozenEncoder):
         on_error: str = "raise",
         verbose: int = 0,
     ) -> None:
-        self.model = model
-        self.revision = revision
-        self.local_files_only = local_files_only
-        self.layers = layers
-        self.combine = combine
-        self.pooling = pooling
+        super().__init__(
+            model,
+            revision=revision,
+            local_files_only=local_files_only,
+            layers=layers,
+            combine=combine,
+            pooling=pooling,
+            device=device,
+            dtype=dtype,
+            n_jobs=n_jobs,
+            cache_dir=cache_dir,
+            on_error=on_error,
+            verbose=verbose,
+        )
         self.max_tokens = max_tokens
         self.batch_tokens = batch_tokens
-        self.device = device
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-        self.cache_dir = cache_dir
-        self.on_error = on_error
-        self.verbose = verbose
 
     def _check_parameters(self) -> None:
         """Check the parameters."""
@@ -158,7 +150,7 @@ class TextEncoder(FrozenEncoder):
 
     def _budget(self) -> float:
         """Return how many tokens a batch may hold."""
-        return self.batch_tokens or TOKENS_A_BATCH["cpu" if self._model().device.type == "cpu" else "gpu"]
+        return self.batch_tokens or budget_on(self._model().device, TOKENS_A_BATCH)
 
     def _amount(self, total: float) -> str:
         """Return a number of tokens in words."""

@@ -1,6 +1,7 @@
 """Small random models in folders, as a user would have pretrained ones; tones as audio."""
 
 import os
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: a name that is no folder fails at once
 
@@ -87,6 +88,14 @@ def _save(model, folder):
     return str(folder)
 
 
+def load(kind, folder, **options):
+    """Load a model from a folder."""
+    from sklearn_annoser.encoders._loading import load_model
+
+    settings = {"revision": None, "local_files_only": True, "device": "cpu", "dtype": "float32"}
+    return load_model(kind, folder, **(settings | options))
+
+
 @pytest.fixture(scope="session")
 def wavlm(tmp_path_factory):
     """A small WavLM with group norm, as base has it."""
@@ -131,3 +140,28 @@ def files(tmp_path, waves):
 def texts():
     """Texts of different lengths."""
     return ["thank you", "", "how dare you do this to me", "what a day " * 5, "you"]
+
+
+@pytest.fixture
+def some_broken(files, tmp_path):
+    """Files of which three cannot be read: missing, no audio, cut."""
+    (tmp_path / "noise.wav").write_bytes(b"this is no audio at all")
+    whole = Path(files[5]).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    return [files[0], str(tmp_path / "missing.wav"), files[1], str(tmp_path / "noise.wav"), str(tmp_path / "cut.wav")]
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    """The number of utterances in each batch that a model was given."""
+    from sklearn_annoser.encoders import _models
+
+    counts = []
+    original = _models.FrozenModel.embed
+
+    def spy(self, inputs, **options):
+        counts.append(len(inputs))
+        return original(self, inputs, **options)
+
+    monkeypatch.setattr(_models.FrozenModel, "embed", spy)
+    return counts

@@ -1,0 +1,144 @@
+"""The only loop over batches: read ahead in threads, embedded here or by joblib's workers, stored as they come."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from tqdm.auto import tqdm
+
+from sklearn_annoser.encoders._batches import BATCHES_A_TASK, claim_batches, plan_batches
+from sklearn_annoser.encoders._cache import SECONDS_TO_STORE, Cache
+
+if TYPE_CHECKING:
+    from sklearn_annoser.encoders._base import FrozenEncoder
+
+N_READERS = 4
+N_AHEAD = 2  # batches that are read while the model works on the one before
+SECONDS_TO_WAIT = 0.2  # before looking again whether another process has finished
+BAR = "{desc}: {percentage:3.0f}%{postfix} |{bar}| [{elapsed}<{remaining}]"
+
+Vectors = dict[bytes, np.ndarray]
+Failures = dict[bytes, Exception]
+Batch = dict[bytes, Any]
+Results = Generator[tuple[Vectors, Failures], None, None]
+
+
+def embed(encoder: FrozenEncoder, todo: Batch, cache: Cache) -> Results:
+    """Yield vectors as they come, and why some cannot be made; store them."""
+    if not todo:
+        return
+    sizes, unreadable = encoder._measure(todo)
+    yield {}, unreadable
+    fresh: Vectors = {}
+    stored_at = time.monotonic()
+    try:
+        # Filled by amount, not by count: the longest come first, and the time that remains would seem too long.
+        total = sum(sizes.values())
+        with tqdm(total=total, desc=type(encoder).__name__, bar_format=BAR, disable=not encoder.verbose) as bar:
+            n_done, amount = 0, 0.0
+            for vectors, broken in embed_each(encoder, todo, sizes, cache):
+                fresh |= vectors
+                if time.monotonic() - stored_at > SECONDS_TO_STORE:
+                    cache.put(fresh)
+                    fresh, stored_at = {}, time.monotonic()
+                n_done += len(vectors) + len(broken)
+                done = sum(sizes[key] for key in (*vectors, *broken))
+                amount += done
+                bar.set_postfix_str(
+                    f"{n_done:,} of {len(sizes):,} utterances, {encoder._amount(amount)} of {encoder._amount(total)}",
+                    refresh=False,
+                )
+                bar.update(min(done, total - bar.n))  # sums of floats may differ
+                yield vectors, broken
+    finally:
+        cache.put(fresh)
+        cache.release(list(sizes))
+
+
+def embed_each(encoder: FrozenEncoder, todo: Batch, sizes: Mapping[bytes, float], cache: Cache) -> Results:
+    """Yield vectors of all utterances; those which other processes are embedding already are waited for."""
+    waiting = dict(sizes)
+    while waiting:
+        elsewhere: list[bytes] = []
+        claimed = claim_batches(plan_batches(waiting, encoder._budget()), cache, elsewhere)
+        yield from spread(encoder, ({key: todo[key] for key in batch} for batch in claimed))
+        found = cache.get(elsewhere)
+        if found:
+            yield found, {}
+        elif elsewhere:
+            time.sleep(SECONDS_TO_WAIT)
+        waiting = {key: waiting[key] for key in elsewhere if key not in found}
+
+
+def spread(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
+    """Yield what batches give, from this process or from joblib's workers."""
+    n_jobs = effective_n_jobs(encoder.n_jobs)
+    if n_jobs == 1:
+        yield from embed_batches(encoder, batches)
+        return
+    with Parallel(n_jobs=encoder.n_jobs) as parallel:
+        while some := list(islice(batches, n_jobs * BATCHES_A_TASK)):
+            # Dealt out like cards: batches come sorted by length, and each worker shall have as much to do.
+            tasks = [some[first::n_jobs] for first in range(min(n_jobs, len(some)))]
+            yield from chain.from_iterable(parallel(delayed(embed_task)(encoder, task) for task in tasks))
+
+
+def embed_task(encoder: FrozenEncoder, batches: list[Batch]) -> list[tuple[Vectors, Failures]]:
+    """Embed batches in a worker, which loads the model at its first task."""
+    return list(embed_batches(encoder, iter(batches)))
+
+
+def embed_batches(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
+    """Yield the vectors of each batch; the next are read in threads while the model works."""
+    model = encoder._model()
+    with closing(read_ahead(encoder._read, batches)) as ready:
+        for inputs, broken in ready:
+            vectors: Vectors = {}
+            if inputs:
+                rows = model.embed(
+                    list(inputs.values()),
+                    layers=encoder.layers_,
+                    average=encoder.combine == "mean",
+                    poolings=encoder.pooling.split("+"),
+                    budget=encoder._budget(),
+                )
+                vectors = dict(zip(inputs, rows, strict=True))
+            for key in [key for key, vector in vectors.items() if not np.isfinite(vector).all()]:
+                del vectors[key]
+                broken[key] = ValueError(f"the model gives numbers that are not finite in {encoder.dtype}.")
+            yield vectors, broken
+
+
+def read_ahead(read: Callable[[Any], Any], batches: Iterable[Batch]) -> Generator[tuple[Batch, Failures], None, None]:
+    """Yield the inputs of each batch, and why some cannot be read, while threads read the batches after it."""
+    pool = ThreadPoolExecutor(N_READERS)
+    ahead: deque[dict[bytes, Future[Any]]] = deque()
+    try:
+        for batch in batches:
+            ahead.append({key: pool.submit(read, item) for key, item in batch.items()})
+            if len(ahead) > N_AHEAD:
+                yield gather(ahead.popleft())
+        while ahead:
+            yield gather(ahead.popleft())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def gather(futures: Mapping[bytes, Future[Any]]) -> tuple[Batch, Failures]:
+    """Return what was read, and why some could not be."""
+    inputs: Batch = {}
+    broken: Failures = {}
+    for key, future in futures.items():
+        try:
+            inputs[key] = future.result()
+        except (OSError, TypeError, ValueError) as error:
+            broken[key] = error
+    return inputs, broken
