@@ -39,14 +39,10 @@ def annotator_outliers(model: Any, X: Any = None, *, output: str | None = None, 
     any are flagged in about a share of `alpha` of the corpora. A long tail, as of annotators with many ratings among
     such with few, gets flagged too: it is not normal.
 
+    All other parameters are those of :func:`embed_annotators`, with the same defaults.
+
     Parameters
     ----------
-    model : fitted AnnotatorMappedRegressor or AnnotatorMapper, or a Pipeline that ends in one
-        Who knows the annotators.
-    X : array-like, shape (n_samples, n_features), default=None
-        Features of samples to compare the predictions on. None: compare the heads.
-    output : str, default=None
-        One of `outputs_`. None: all together; choose one where their scales differ.
     alpha : float, default=0.05
         How often chance may flag any annotator at all.
 
@@ -57,13 +53,12 @@ def annotator_outliers(model: Any, X: Any = None, *, output: str | None = None, 
 
     Examples
     --------
-    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, datasets
     >>> from sklearn_annoser.annotators import annotator_outliers
-    >>> from sklearn_annoser.datasets import make_corpora
-    >>> source, _ = make_corpora(n_samples=200, n_annotators=8, random_state=0)
-    >>> model = AnnotatorMappedRegressor(n_hidden=16, lr=0.02, max_epochs=5, random_state=0)
-    >>> annotator_outliers(model.fit(source.X, source.ratings), source.X)["outlier"].sum().item()
-    0
+    >>> source, _ = datasets.make_corpora(n_samples=200, n_annotators=8, random_state=0)
+    >>> model = AnnotatorMappedRegressor(max_epochs=5).fit(source.X, source.ratings)
+    >>> annotator_outliers(model, source.X).columns.tolist()
+    ['distance', 'p', 'outlier']
     """
     check_number("alpha", alpha, low=0, high=1, open_low=True)
     predictor, points = annotator_points(model, X, output)
@@ -88,14 +83,10 @@ def cluster_annotators(
     corpus of 20 at most, if annotators are normally distributed; if they are not, groups are a description, and need
     not be kinds of people.
 
+    All other parameters are those of :func:`embed_annotators`, with the same defaults.
+
     Parameters
     ----------
-    model : fitted AnnotatorMappedRegressor or AnnotatorMapper, or a Pipeline that ends in one
-        Who knows the annotators.
-    X : array-like, shape (n_samples, n_features), default=None
-        Features of samples to compare the predictions on. None: compare the heads.
-    output : str, default=None
-        One of `outputs_`. None: all together; choose one where their scales differ.
     n_clusters : int, default=None
         Number of groups. None: decided as above.
     random_state : int, RandomState or None, default=None
@@ -110,12 +101,11 @@ def cluster_annotators(
 
     Examples
     --------
-    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, datasets
     >>> from sklearn_annoser.annotators import cluster_annotators
-    >>> from sklearn_annoser.datasets import make_corpora
-    >>> source, _ = make_corpora(n_samples=200, n_annotators=8, random_state=0)
-    >>> model = AnnotatorMappedRegressor(n_hidden=16, lr=0.02, max_epochs=5, random_state=0)
-    >>> table = cluster_annotators(model.fit(source.X, source.ratings), source.X, n_clusters=2, random_state=0)
+    >>> source, _ = datasets.make_corpora(n_samples=200, n_annotators=8, random_state=0)
+    >>> model = AnnotatorMappedRegressor(lr=0.02, max_epochs=5, random_state=0).fit(source.X, source.ratings)
+    >>> table = cluster_annotators(model, source.X, n_clusters=2, random_state=0)
     >>> table["cluster"].nunique()
     2
     """

@@ -46,12 +46,10 @@ def annotator_similarity(model: Any, X: Any = None, *, output: str | None = None
 
     Examples
     --------
-    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, datasets
     >>> from sklearn_annoser.annotators import annotator_similarity
-    >>> from sklearn_annoser.datasets import make_corpora
-    >>> source, _ = make_corpora(n_samples=200, n_annotators=8, random_state=0)
-    >>> model = AnnotatorMappedRegressor(n_hidden=16, lr=0.02, max_epochs=5, random_state=0)
-    >>> annotator_similarity(model.fit(source.X, source.ratings), source.X).shape
+    >>> source, _ = datasets.make_corpora(n_samples=200, n_annotators=8, random_state=0)
+    >>> annotator_similarity(AnnotatorMappedRegressor(max_epochs=5).fit(source.X, source.ratings)).shape
     (8, 8)
     """
     predictor, chosen = _predictor_and_outputs(model, output)
@@ -80,12 +78,10 @@ def embed_annotators(
     With X the distance of two annotators, in all components, is the root mean square difference of their predictions:
     the axes are on the scale of the ratings. Without X it is the distance of their heads' weights.
 
+    All other parameters are those of :func:`annotator_similarity`, with the same defaults.
+
     Parameters
     ----------
-    model : fitted AnnotatorMappedRegressor or AnnotatorMapper, or a Pipeline that ends in one
-        Who knows the annotators.
-    X : array-like, shape (n_samples, n_features), default=None
-        Features of samples to compare the predictions on. None: compare the heads.
     output : str, default=None
         One of `outputs_`. None: all together; choose one where their scales differ.
     n_components : int, default=2
@@ -100,12 +96,11 @@ def embed_annotators(
 
     Examples
     --------
-    >>> from sklearn_annoser import AnnotatorMappedRegressor
+    >>> from sklearn_annoser import AnnotatorMappedRegressor, datasets
     >>> from sklearn_annoser.annotators import embed_annotators
-    >>> from sklearn_annoser.datasets import make_corpora
-    >>> source, _ = make_corpora(n_samples=200, n_annotators=8, random_state=0)
-    >>> model = AnnotatorMappedRegressor(n_hidden=16, lr=0.02, max_epochs=5, random_state=0)
-    >>> coordinates, explained = embed_annotators(model.fit(source.X, source.ratings), source.X)
+    >>> source, _ = datasets.make_corpora(n_samples=200, n_annotators=8, random_state=0)
+    >>> model = AnnotatorMappedRegressor(lr=0.02, max_epochs=5, random_state=0).fit(source.X, source.ratings)
+    >>> coordinates, explained = embed_annotators(model, source.X)
     >>> coordinates.columns.tolist()
     ['component_1', 'component_2']
     """

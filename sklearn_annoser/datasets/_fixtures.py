@@ -57,16 +57,7 @@ def write_msp_improv(
 ) -> pd.DataFrame:
     """Write an invented corpus in the format of MSP-Improv: activation from high to low, some raters twice, some NaN.
 
-    Parameters
-    ----------
-    root : path
-        Folder to write to.
-    n_utterances, n_annotators, n_ratings : int, default=60 and 8 and 5
-        Size; `n_ratings` of each utterance.
-    audio : bool, default=True
-        Whether to write tones.
-    random_state : int, default=0
-        Seed.
+    All parameters are those of :func:`write_msp_podcast`, with the same defaults.
 
     Returns
     -------
@@ -88,16 +79,12 @@ def write_iemocap(
 ) -> pd.DataFrame:
     """Write an invented corpus in the format of IEMOCAP: a file a dialogue, self reports, half points, blanks.
 
+    All other parameters are those of :func:`write_msp_podcast`, with the same defaults.
+
     Parameters
     ----------
-    root : path
-        Folder to write to.
     n_utterances, n_annotators, n_ratings : int, default=60 and 4 and 2
         Size; `n_ratings` of each utterance.
-    audio : bool, default=True
-        Whether to write tones.
-    random_state : int, default=0
-        Seed.
 
     Returns
     -------
@@ -119,16 +106,7 @@ def write_muse(
 ) -> pd.DataFrame:
     """Write an invented corpus in the format of MuSE, with the table of annotators beside the crowd's.
 
-    Parameters
-    ----------
-    root : path
-        Folder to write to.
-    n_utterances, n_annotators, n_ratings : int, default=60 and 8 and 5
-        Size; `n_ratings` of each utterance.
-    audio : bool, default=True
-        Whether to write tones.
-    random_state : int, default=0
-        Seed.
+    All parameters are those of :func:`write_msp_podcast`, with the same defaults.
 
     Returns
     -------

@@ -33,12 +33,7 @@ def read_msp_improv(root: Any, *, missing: str = "raise") -> Bunch:
     The folder has `Evaluation.txt`, `Audio/` and `Text/`, as the corpus is distributed (a licence comes from its
     authors). Activation is stored from high to low and turned round here; valence is not.
 
-    Parameters
-    ----------
-    root : path
-        The folder.
-    missing : {"raise", "keep", "drop"}, default="raise"
-        What becomes of utterances whose audio or transcript is not on disk: an error, None in the table, or nothing.
+    All parameters are those of :func:`read_iemocap`, with the same defaults.
 
     Returns
     -------

@@ -36,14 +36,12 @@ def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bun
     of its own (FileName, soft_act_labels, soft_val_labels, annotators), which the corpus' authors give on request.
     Audio and transcripts are found by their names, `<sentence>.wav` and `<sentence>.txt`, anywhere below the folder.
 
+    All other parameters are those of :func:`read_iemocap`, with the same defaults.
+
     Parameters
     ----------
-    root : path
-        The folder.
     metadata : path, default=None
         The table with the annotators. None: the one in the folder that has their columns.
-    missing : {"raise", "keep", "drop"}, default="raise"
-        What becomes of utterances whose audio or transcript is not on disk: an error, None in the table, or nothing.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -86,6 +86,35 @@ class PanelsDisplay(Display):
             self.figure_.suptitle(title)
         self._draw()
         return self
+
+
+class ResultsDisplay(PanelsDisplay):
+    """A picture of a table of results, whole."""
+
+    NEEDED: ClassVar[tuple[str, ...]]  # columns
+
+    @classmethod
+    @abstractmethod
+    def _of(cls, results: pd.DataFrame) -> Self:
+        """Return the display of results that have the columns."""
+
+    @classmethod
+    def from_results(cls, results: pd.DataFrame, *, title: str | None = None) -> Self:
+        """Draw results.
+
+        Parameters
+        ----------
+        results : DataFrame
+            What the function named above returned, or several of them.
+        title : str, default=None
+            Title of the figure.
+
+        Returns
+        -------
+        display
+        """
+        check_columns(results, cls.NEEDED)
+        return cls._of(results).plot(title=title)
 
 
 def check_columns(results: pd.DataFrame, needed: tuple[str, ...]) -> None:

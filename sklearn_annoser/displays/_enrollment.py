@@ -50,8 +50,7 @@ class EnrollmentDisplay(PanelsDisplay):
         Parameters
         ----------
         results : DataFrame
-            As of :func:`~sklearn_annoser.evaluation.compare_folds` or
-            :func:`~sklearn_annoser.evaluation.compare_strategies`.
+            Of :func:`~sklearn_annoser.evaluation.compare_folds`, for example.
         strategies : sequence of str, default=None
             Which, in this order. None: all.
         level : str, default="individual"

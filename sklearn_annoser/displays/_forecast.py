@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser.displays._base import PanelsDisplay, check_columns
+from sklearn_annoser.displays._base import ResultsDisplay
 from sklearn_annoser.displays._style import BLUE, GREY
 from sklearn_annoser.evaluation import coverage_table, risk_coverage
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class ForecastDisplay(PanelsDisplay):
+class ForecastDisplay(ResultsDisplay):
     """Forecasts of the CCC beside what came: means in bins, how often intervals hold, and whom to leave out.
+
+    `from_results` draws what :func:`~sklearn_annoser.evaluation.check_forecasts` returned.
 
     Parameters
     ----------
@@ -40,28 +42,16 @@ class ForecastDisplay(PanelsDisplay):
     3
     """
 
+    NEEDED = ("ccc", "expected", "low", "high", "level")
+
     def __init__(self, results: pd.DataFrame) -> None:
         self.results = results
 
     @classmethod
-    def from_results(cls, results: pd.DataFrame, *, title: str | None = None) -> Self:
-        """Draw forecasts.
-
-        Parameters
-        ----------
-        results : DataFrame
-            What :func:`~sklearn_annoser.evaluation.check_forecasts` returned, or several of them.
-        title : str, default=None
-            Title of the figure.
-
-        Returns
-        -------
-        ForecastDisplay
-        """
-        check_columns(results, ("ccc", "expected", "low", "high", "level"))
+    def _of(cls, results: pd.DataFrame) -> Self:
         if not len(results):
             raise ValueError("results have no rows: there is nothing to draw.")
-        return cls(results).plot(title=title)
+        return cls(results)
 
     def _arrange(self) -> dict[str, Any]:
         return {"ncols": 3, "figsize": (10.5, 3.6)}

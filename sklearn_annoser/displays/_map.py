@@ -51,8 +51,7 @@ class AnnotatorMapDisplay(PanelDisplay):
         Parameters
         ----------
         results : DataFrame
-            As of :func:`~sklearn_annoser.evaluation.compare_folds` or
-            :func:`~sklearn_annoser.evaluation.compare_strategies`.
+            Of :func:`~sklearn_annoser.evaluation.compare_strategies`, for example.
         strategy : str, default="mapped"
             A strategy with a single source annotator.
         max_sources : int, default=15

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser.displays._base import PanelsDisplay, check_columns
+from sklearn_annoser.displays._base import ResultsDisplay
 from sklearn_annoser.displays._style import BLUE, GREY, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class StrategyDisplay(PanelsDisplay):
+class StrategyDisplay(ResultsDisplay):
     """CCC by strategy: each annotator's mean over the draws as a dot, their mean with a confidence interval.
+
+    `from_results` draws what :func:`~sklearn_annoser.evaluation.compare_strategies` returned for one enrollment size.
 
     Parameters
     ----------
@@ -38,27 +40,14 @@ class StrategyDisplay(PanelsDisplay):
     [0.3, 0.5]
     """
 
+    NEEDED = ("strategy", "output", "annotator", "ccc")
+
     def __init__(self, scores: pd.DataFrame) -> None:
         self.scores = scores
 
     @classmethod
-    def from_results(cls, results: pd.DataFrame, *, title: str | None = None) -> Self:
-        """Draw what :func:`~sklearn_annoser.evaluation.compare_strategies` returned.
-
-        Parameters
-        ----------
-        results : DataFrame
-            With columns `strategy`, `output`, `annotator` and `ccc`, for one enrollment size.
-        title : str, default=None
-            Title of the figure.
-
-        Returns
-        -------
-        StrategyDisplay
-        """
-        check_columns(results, ("strategy", "output", "annotator", "ccc"))
-        means = results.groupby(["strategy", "output", "annotator"], sort=False)["ccc"].mean().reset_index()
-        return cls(means).plot(title=title)
+    def _of(cls, results: pd.DataFrame) -> Self:
+        return cls(results.groupby(["strategy", "output", "annotator"], sort=False)["ccc"].mean().reset_index())
 
     def _arrange(self) -> dict[str, Any]:
         n_outputs, n_strategies = (len(self.scores[name].unique()) for name in ("output", "strategy"))

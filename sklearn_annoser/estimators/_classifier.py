@@ -60,10 +60,8 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         What :meth:`select_annotator` returned last.
     selection_ : DataFrame
         The score of every head on the enrollment labels, best first.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : array of str, shape (n_features_in_,)
-        Names of the features, if `X` had string column names.
+    n_features_in_, feature_names_in_ : int, and array of str
+        Number of features, and their names if `X` had string column names.
 
     Examples
     --------
@@ -199,12 +197,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
     def predict_proba(self, X: Any, annotator: Any = None) -> np.ndarray:
         """Predict how probable each label is.
 
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, n_features)
-            Features of the samples.
-        annotator : label, default=None
-            As for :meth:`predict`.
+        All parameters are those of :meth:`predict`, with the same defaults.
 
         Returns
         -------
@@ -216,10 +209,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
     def predict_proba_annotators(self, X: Any) -> np.ndarray:
         """Predict how probable each label is for every annotator.
 
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, n_features)
-            Features of the samples.
+        All parameters are those of :meth:`predict`, with the same defaults.
 
         Returns
         -------
@@ -232,12 +222,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
     def predict_logits(self, X: Any, annotator: Any = None) -> np.ndarray:
         """Return the logits of one annotator.
 
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, n_features)
-            Features of the samples.
-        annotator : label, default=None
-            As for :meth:`predict`.
+        All parameters are those of :meth:`predict`, with the same defaults.
 
         Returns
         -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -195,12 +194,10 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise if equal ratings left no head to choose."""
         unmapped = [name for name, mapped in zip(self.outputs_, mapping.mapped[0], strict=True) if not mapped]
-        if not unmapped or self.on_unknown == "consensus":
-            return
-        message = (
-            f"the enrollment ratings of {unmapped} are missing or all equal, so every head has a CCC of 0 and none can "
-            "be chosen."
-        )
-        if self.on_unknown == "raise":
-            raise ValueError(f"{message} Enrol with samples that the annotator rates differently.")
-        warnings.warn(f"{message} The mean of all heads is used.", stacklevel=3)
+        if unmapped:
+            self._report(
+                f"the enrollment ratings of {unmapped} are missing or all equal, so every head has a CCC of 0 and none "
+                "can be chosen.",
+                mend="Enrol with samples that the annotator rates differently.",
+                instead="The mean of all heads is used.",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from sklearn_annoser._validation import check_known
+from sklearn_annoser._validation import check_known, check_option
 
 ON_UNKNOWN = ("warn", "raise", "consensus")
 
@@ -19,6 +20,7 @@ class KnowsAnnotators(BaseEstimator):
 
     annotators_: np.ndarray  # (n_annotators,)
     heads_: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1)
+    on_unknown: str
     random_state: Any
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
@@ -40,6 +42,13 @@ class KnowsAnnotators(BaseEstimator):
         if np.ndim(annotators) == 0:
             raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
         return self.heads_[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
+
+    def _report(self, message: str, *, mend: str, instead: str) -> None:
+        """Raise, or warn of what is done instead, or say nothing, as `on_unknown` has it."""
+        if check_option("on_unknown", self.on_unknown, ON_UNKNOWN) == "raise":
+            raise ValueError(f"{message} {mend}")
+        if self.on_unknown == "warn":
+            warnings.warn(f"{message} {instead}", stacklevel=4)
 
     def _rng(self) -> np.random.RandomState:
         """Return the random numbers that `random_state` stands for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
@@ -43,7 +42,8 @@ class AnnotatorMapper(AnnotatorPredictor):
 
     `fit` takes the enrollment ratings - a few of each new annotator - and gives each new annotator a head made of known
     ones. Nothing is trained unless `fine_tune` asks for it, and then in a copy. Inside cross-validation wrap the
-    regressor in :class:`sklearn.frozen.FrozenEstimator`, so that it is not cloned back to unfitted.
+    regressor in :class:`sklearn.frozen.FrozenEstimator`, so that it is not cloned back to unfitted. The paper behind it
+    is https://arxiv.org/abs/2509.12295.
 
     Parameters
     ----------
@@ -100,15 +100,8 @@ class AnnotatorMapper(AnnotatorPredictor):
         The fine-tuned copy of the source that the heads belong to; None if its hidden features are the source's.
     outputs_ : tuple of str
         Names of the outputs.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : array of str, shape (n_features_in_,)
-        Names of the features, if `X` had string column names.
-
-    References
-    ----------
-    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
-    Recognition", 2025, https://arxiv.org/abs/2509.12295
+    n_features_in_, feature_names_in_ : int, and array of str
+        Number of features, and their names if `X` had string column names.
 
     Examples
     --------
@@ -275,20 +268,19 @@ class AnnotatorMapper(AnnotatorPredictor):
         """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
         for start in range(0, len(rows), BLOCK_ROWS):
             taken = take_rows(X, rows[start : start + BLOCK_ROWS])
-            yield from (hidden for _, hidden in self._iter_hidden(taken))
+            yield from (hidden for _, hidden in self._walk_hidden(taken))
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise where the mean of all heads has to serve."""
         unmapped = self.annotators_[~mapping.mapped.all(axis=1)]
-        if not len(unmapped) or self.on_unknown == "consensus":
-            return
-        message = (
-            f"{len(unmapped)} of {len(self.annotators_)} annotators, for example {unmapped[:3].tolist()}, cannot be "
-            f"mapped: they have fewer than min_ratings={self.min_ratings} enrollment ratings, or all of them are equal."
-        )
-        if self.on_unknown == "raise":
-            raise ValueError(f'{message} on_unknown="consensus" serves them with the mean of all heads.')
-        warnings.warn(f"{message} The mean of all heads is used.", stacklevel=3)
+        if len(unmapped):
+            self._report(
+                f"{len(unmapped)} of {len(self.annotators_)} annotators, for example {unmapped[:3].tolist()}, cannot "
+                f"be mapped: they have fewer than min_ratings={self.min_ratings} enrollment ratings, or all of them "
+                "are equal.",
+                mend='on_unknown="consensus" serves them with the mean of all heads.',
+                instead="The mean of all heads is used.",
+            )
 
     def to_regressor(self) -> Any:
         """Return a regressor that knows the new annotators, with the heads that the mapping gave them, to fine-tune.
@@ -307,26 +299,11 @@ class AnnotatorMapper(AnnotatorPredictor):
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
-    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        """Walk over what the heads see of each sample, in blocks.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, n_features)
-            Features of the samples.
-
-        Yields
-        ------
-        rows : slice
-            The samples of the block.
-        hidden : array, shape (n_block, n_outputs, n_hidden)
-            Output of the towers, fine-tuned ones if they were.
-        """
-        check_is_fitted(self)
-        self._check_X(X, reset=False)
-        yield from self._iter_hidden(X)
-
     def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        self._check_X(X, reset=False)
+        yield from self._walk_hidden(X)
+
+    def _walk_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over the hidden features of X, in blocks."""
         steps, source = split_source(self.estimator)
         yield from (self.tuned_ or source).iter_hidden(X if steps is None else steps.transform(X))

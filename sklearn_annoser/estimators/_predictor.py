@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_number, check_option
-from sklearn_annoser.estimators._known import ON_UNKNOWN, KnowsAnnotators
+from sklearn_annoser._validation import check_finite_values, check_number
+from sklearn_annoser.estimators._known import KnowsAnnotators
 from sklearn_annoser.mapping import predict_heads, predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -25,12 +24,11 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
     """An estimator that predicts by one linear head for each annotator on hidden features of the samples.
 
     A subclass has the fitted attributes `annotators_`, `outputs_`, `heads_` and `target_ndim_`, the parameters
-    `on_unknown` and `random_state`, and the methods `iter_hidden` and `_default_head`.
+    `on_unknown` and `random_state`, and the methods `_iter_hidden` and `_default_head`.
     """
 
     outputs_: tuple[str, ...]
     target_ndim_: int
-    on_unknown: str
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over what the heads see of each sample, in blocks.
@@ -45,9 +43,14 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         rows : slice
             The samples of the block.
         hidden : array, shape (n_block, n_outputs, n_hidden)
-            Hidden features.
+            Output of the towers, fine-tuned ones if they were.
         """
-        raise TypeError(f"{type(self).__name__} must have iter_hidden.")
+        check_is_fitted(self)
+        yield from self._iter_hidden(X)
+
+    def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Check X, and walk over the hidden features."""
+        raise TypeError(f"{type(self).__name__} must have _iter_hidden.")
 
     def predict(self, X: Any, annotator: Any = None) -> np.ndarray:
         """Predict the ratings of one annotator.
@@ -95,12 +98,10 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over the predictions for every annotator in blocks of bounded memory.
 
+        All other parameters are those of :meth:`predict_annotators`, with the same defaults.
+
         Parameters
         ----------
-        X : array-like, shape (n_samples, n_features)
-            Features of the samples.
-        annotators : array-like of labels, default=None
-            Which annotators, in which order. None: all of `annotators_`.
         max_bytes : int, default=2**24
             Most bytes of a block; one sample is the smallest block.
 
@@ -172,15 +173,13 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         known = pd.Index(self.annotators_).get_indexer(pd.Index(ratings.annotators))
         used = np.bincount(ratings.codes, minlength=ratings.n_annotators) > 0
         unknown = ratings.annotators[used & (known < 0)]
-        chosen = self._default_head()[1]
-        if len(unknown) and check_option("on_unknown", self.on_unknown, ON_UNKNOWN) != "consensus" and not chosen:
-            message = (
+        if len(unknown) and not self._default_head()[1]:  # nobody has chosen who is to serve them
+            self._report(
                 f"{len(unknown)} of {int(used.sum())} annotators are unknown, for example {unknown[:3].tolist()}; "
-                f"{type(self).__name__} knows {len(self.annotators_)}."
+                f"{type(self).__name__} knows {len(self.annotators_)}.",
+                mend='on_unknown="consensus" predicts the consensus for them.',
+                instead="The consensus is predicted for them.",
             )
-            if self.on_unknown == "raise":
-                raise ValueError(f'{message} on_unknown="consensus" predicts the consensus for them.')
-            warnings.warn(f"{message} The consensus is predicted for them.", stacklevel=3)
         return known[ratings.codes]
 
     def _check_served(self, ratings: Ratings) -> None:

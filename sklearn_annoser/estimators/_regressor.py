@@ -124,15 +124,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     expected_score_ : DataFrame, indexed by output
         The CCC to expect of the selection on other samples, `score`, and the bounds `low` and `high` of an 80 %
         interval.
-    n_features_in_ : int
-        Number of features.
-    feature_names_in_ : array of str, shape (n_features_in_,)
-        Names of the features, if `X` had string column names.
+    n_features_in_, feature_names_in_ : int, and array of str
+        Number of features, and their names if `X` had string column names.
 
     References
     ----------
-    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
-    Recognition", 2025, https://arxiv.org/abs/2509.12295
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar", 2025, https://arxiv.org/abs/2509.12295
 
     Examples
     --------
@@ -433,22 +430,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
-    def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        """Walk over what the heads see of each sample, in blocks.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, n_features)
-            Features of the samples.
-
-        Yields
-        ------
-        rows : slice
-            The samples of the block.
-        hidden : array, shape (n_block, n_outputs, n_hidden)
-            Output of the towers.
-        """
-        check_is_fitted(self)
+    def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
         yield from self.net_.hidden_blocks(_tensor(X))
 

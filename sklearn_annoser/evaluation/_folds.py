@@ -46,18 +46,14 @@ def compare_folds(
     split. An annotator who has fewer than `min_ratings` ratings in the training split is left out of everything;
     samples without a rating left are dropped; the consensus is that of the annotators left.
 
+    All other parameters are those of :func:`compare_strategies`, with the same defaults.
+
     Parameters
     ----------
-    source : fitted AnnotatorMappedRegressor, or a fitted Pipeline that ends in one
-        Who knows the source annotators.
-    X : array-like, shape (n_samples, n_features)
-        Features of the target corpus.
     ratings : Ratings
         Ratings of the target corpus.
     groups : array-like, shape (n_samples,), default=None
         Session or speaker of each sample. None: each sample is a group.
-    aggregate : fitted AnnotatorMappedRegressor of the "aggregate" variant, or a Pipeline, default=None
-        Behind the "aggregate" strategies, which are left out without it.
     strategies : dict, default=None
         As in :func:`compare_strategies`; "fine_tune": True among the parameters trains on in the fold, with the
         validation split for early stopping, and only where the enrollment is "all". None: `STRATEGIES`.
@@ -69,8 +65,6 @@ def compare_folds(
         Ratings in the training split that an annotator must have.
     random_state : int, RandomState or None, default=None
         Seed of validation groups, draws and random mappings.
-    verbose : int, default=0
-        1 shows a progress bar.
 
     Returns
     -------
@@ -81,8 +75,7 @@ def compare_folds(
 
     References
     ----------
-    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
-    Recognition", 2025, https://arxiv.org/abs/2509.12295
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar", 2025, https://arxiv.org/abs/2509.12295
     """
     sizes = [size if size == "all" else check_number("enrollment", size, low=1, integer=True) for size in enrollment]
     rng = check_random_state(random_state)

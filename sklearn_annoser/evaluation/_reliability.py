@@ -37,26 +37,18 @@ def check_forecasts(
 ) -> pd.DataFrame:
     """Forecast the CCC of new annotators from a few ratings, and compare it with that on all others.
 
+    All other parameters are those of :func:`compare_strategies`, with the same defaults.
+
     Parameters
     ----------
     mapper : AnnotatorMapper
         How new annotators are mapped; it need not be fitted. Forecasts are of mappings: nothing is fine-tuned.
-    X : array-like, shape (n_samples, n_features)
-        Features of the target corpus.
     ratings : Ratings
         Ratings of the target corpus. Annotators with fewer than four ratings beyond `n_reserved` are left out.
-    enrollment : sequence of int, default=(20,)
-        Numbers of enrollment ratings.
-    n_reserved : int, default=None
-        Ratings of each annotator that are not scored. None: the largest enrollment.
-    n_draws : int, default=10
-        Random draws of enrollment ratings.
     levels : sequence of float, default=(0.5, 0.8, 0.95)
         What the intervals say that they hold.
     random_state : int, RandomState or None, default=None
         Seed of the draws.
-    verbose : int, default=0
-        1 shows a progress bar.
 
     Returns
     -------

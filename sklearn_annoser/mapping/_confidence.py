@@ -15,14 +15,12 @@ BLOCK_HEADS = 2048
 def confidences(mapping: Mapping, *, n_bootstrap: int = 100, rng: np.random.RandomState) -> np.ndarray:
     """Tell how clear the choice of each new annotator's head is.
 
+    All other parameters are those of :func:`bootstrap_heads`, with the same defaults.
+
     Parameters
     ----------
     mapping : Mapping
         How the annotators were mapped.
-    n_bootstrap : int, default=100
-        Number of resamples.
-    rng : RandomState
-        Source of the resamples.
 
     Returns
     -------

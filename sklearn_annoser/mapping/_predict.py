@@ -45,12 +45,10 @@ def predict_heads(hidden: np.ndarray, heads: np.ndarray) -> np.ndarray:
 def predict_pairs(hidden: np.ndarray, heads: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Predict (sample, head) pairs.
 
+    All other parameters are those of :func:`predict_heads`, with the same defaults.
+
     Parameters
     ----------
-    hidden : array, shape (n_samples, n_outputs, n_hidden)
-        Hidden features.
-    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
-        Heads, the bias last.
     rows, codes : array of int, shape (n_pairs,)
         Sample and head of each pair.
 

@@ -86,18 +86,12 @@ def tune_heads(hidden: np.ndarray, start: np.ndarray, heads: np.ndarray, ratings
 
     averaged over a few variances :math:`\sigma^2` by their evidence: a ridge regression around the start.
 
+    All other parameters are those of :func:`blend_heads`, with the same defaults.
+
     Parameters
     ----------
-    hidden : array, shape (n_samples, n_outputs, n_hidden)
-        Hidden features of the enrollment samples.
     start : array, shape (n_targets, n_outputs, n_hidden + 1)
         A head for each new annotator, the bias last.
-    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
-        Heads of the known annotators.
-    ratings : Ratings
-        Enrollment ratings of the samples; an output may be missing.
-    prior : Prior
-        What is known of samples and annotators.
 
     Returns
     -------

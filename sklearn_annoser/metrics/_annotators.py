@@ -88,8 +88,7 @@ def individual_ccc_score(
 
     References
     ----------
-    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
-    Recognition", 2025, https://arxiv.org/abs/2509.12295
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar", 2025, https://arxiv.org/abs/2509.12295
 
     Examples
     --------

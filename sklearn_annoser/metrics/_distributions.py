@@ -54,10 +54,10 @@ def jensen_shannon_divergence(p: Any, q: Any, *, base: float = 2) -> np.ndarray:
     0 if the distributions are equal; the logarithm of 2 to `base`, its largest value, if they share no cell: 1 for
     base 2, 0.693 for base e. It is the square of :func:`scipy.spatial.distance.jensenshannon`, which is a distance.
 
+    All other parameters are those of :func:`total_variation_distance`, with the same defaults.
+
     Parameters
     ----------
-    p, q : array-like, shape (n_samples, ...cells)
-        Mass in the cells of a grid of any number of dimensions, not negative; each row is divided by its sum.
     base : float, default=2
         Base of the logarithm, above 1; ``np.e`` for nats.
 

@@ -76,8 +76,7 @@ class MultiHeadModule(nn.Module):
 
     References
     ----------
-    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar: Modeling Annotators for Cross-Corpus Speech Emotion
-    Recognition", 2025, https://arxiv.org/abs/2509.12295
+    J. Tavernor and E. Mower Provost, "More Similar than Dissimilar", 2025, https://arxiv.org/abs/2509.12295
     """
 
     sparse_heads = True  # the gradient of the heads is sparse; optimizers other than LazySGD want it dense

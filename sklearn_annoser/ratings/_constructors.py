@@ -138,6 +138,8 @@ class Constructors:
     ) -> R:
         """Make Ratings of which each sample has exactly one.
 
+        All other parameters are those of :meth:`from_dense`, with the same defaults.
+
         Parameters
         ----------
         values : array-like, shape (n_samples,) or (n_samples, n_outputs)
@@ -146,10 +148,6 @@ class Constructors:
             Who gave it.
         outputs : sequence of str, default=None
             Name of each output. None: the columns of a DataFrame, or the default names.
-        samples : array-like, shape (n_samples,), default=None
-            Label of each sample.
-        scale : (low, high) or one such pair for each output, default=None
-            The scale on which was rated.
 
         Returns
         -------

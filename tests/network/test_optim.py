@@ -155,19 +155,25 @@ def test_rows_that_were_caught_up_need_not_all_get_a_gradient():
     pair.check()
 
 
-def test_rows_read_with_others_that_were_caught_up_equal_the_dense_ones():
+def check_small(steps):
+    """Take steps with both optimizers on a small table; in a step there are pairs of rows caught up and rows read."""
     lazy, dense = (torch.nn.Parameter(torch.ones(5, 2, dtype=torch.float64)) for _ in range(2))
     optimizers = LazySGD([lazy], lr=0.1, momentum=0.9), torch.optim.SGD([dense], lr=0.1, momentum=0.9)
-    caught = torch.tensor([0, 3, 4])
-    for read in (caught[:2], caught, caught[1:], caught[:1], torch.tensor([3, 0, 3])):
+    for step in steps:
         for table, optimizer in zip((lazy, dense), optimizers, strict=True):
             optimizer.zero_grad()
-            if table is lazy:
-                optimizer.catch_up(table, caught)
-            torch.nn.functional.embedding(read, table, sparse=table is lazy).square().sum().backward()
+            for caught, read in step:
+                if table is lazy:
+                    optimizer.catch_up(table, caught)
+                torch.nn.functional.embedding(read, table, sparse=table is lazy).square().sum().backward()
             optimizer.step()
     optimizers[0].flush()
     torch.testing.assert_close(lazy, dense, rtol=1e-12, atol=1e-12)
+
+
+def test_rows_read_with_others_that_were_caught_up_equal_the_dense_ones():
+    caught = torch.tensor([0, 3, 4])
+    check_small([[(caught, read)] for read in (caught[:2], caught, caught[1:], caught[:1], torch.tensor([3, 0, 3]))])
 
 
 def test_catch_up_brings_its_rows_and_no_others_to_the_present():
@@ -197,18 +203,7 @@ def test_a_step_writes_to_no_row_but_those_of_the_batch():
 
 
 def test_gradients_that_were_added_up_equal_the_dense_ones():
-    lazy, dense = (torch.nn.Parameter(torch.ones(5, 2, dtype=torch.float64)) for _ in range(2))
-    optimizers = LazySGD([lazy], lr=0.1, momentum=0.9), torch.optim.SGD([dense], lr=0.1, momentum=0.9)
-    for _ in range(5):
-        for table, optimizer in zip((lazy, dense), optimizers, strict=True):
-            optimizer.zero_grad()
-            for rows in (torch.tensor([0, 3]), torch.tensor([3, 4])):
-                if table is lazy:
-                    optimizer.catch_up(table, rows)
-                torch.nn.functional.embedding(rows, table, sparse=table is lazy).square().sum().backward()
-            optimizer.step()
-    optimizers[0].flush()
-    torch.testing.assert_close(lazy, dense, rtol=1e-12, atol=1e-12)
+    check_small([[(rows, rows) for rows in (torch.tensor([0, 3]), torch.tensor([3, 4]))]] * 5)
 
 
 def test_a_gradient_of_rows_that_were_not_caught_up_is_refused():

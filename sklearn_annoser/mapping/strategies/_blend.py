@@ -46,14 +46,10 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     probabilities that the ratings give them, those of all outputs together: the evidence
     :math:`N(y; H c, H C H^\top + \sigma^2 I)` times the probability before.
 
+    All other parameters are those of :func:`score_heads`, with the same defaults.
+
     Parameters
     ----------
-    hidden : array, shape (n_samples, n_outputs, n_hidden)
-        Hidden features of the enrollment samples.
-    heads : array, shape (n_heads, n_outputs, n_hidden + 1)
-        Heads of the known annotators, the bias last.
-    ratings : Ratings
-        Enrollment ratings of the samples.
     prior : Prior
         What is known of samples and annotators.
 
