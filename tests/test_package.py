@@ -376,3 +376,42 @@ def test_the_code_of_the_readme_runs(page, tmp_path, monkeypatch):
             assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, clear_globs=False).failed == 0
         else:
             exec(compile(block, page, "exec"), namespace)
+
+
+# ---------------------------------------------------------------------- how to build on
+
+
+def test_the_files_that_the_development_page_names_are_there():
+    page = (ROOT / "docs" / "development.md").read_text()
+    named = set(re.findall(r"`((?:\w+/)+\w*(?:\.\w+)?)`", page)) - {"datasets/_name.py", "displays/_name.py"}
+    assert len(named) > 30
+    assert [name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()] == []
+
+
+def test_the_recipes_of_the_development_page_run(tmp_path):
+    recipes = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "development.md").read_text(), re.M | re.S)
+    assert len(recipes) == 3
+    code = "\n".join([*recipes, TRIED])
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+TRIED = """
+from pathlib import Path
+import matplotlib
+from sklearn_annoser import Ratings
+from sklearn_annoser.mapping import Enroller
+
+rng = np.random.RandomState(0)
+hidden, heads = rng.normal(size=(30, 2, 4)), rng.normal(size=(6, 2, 5))
+mapping = Enroller(heads, strategy="second best").enrol(hidden, Ratings.from_rows(hidden[:, :, 0], "new"))
+assert mapping.chosen[0, :, 0].tolist() == 2 * [mapping.scores[0].sum(axis=1).argsort()[-2]]
+
+for folder in ("audio", "text"):
+    Path(folder).mkdir()
+Path("ratings.csv").write_text("clip,who,act,val\\nab1,ann,1,7\\nab1,bob,4,5.5\\n")
+assert read_name(".", missing="keep").ratings.to_dense().tolist() == [[[-1.0, 1.0], [0.0, 0.5]]]
+
+matplotlib.use("Agg")
+assert len(HistogramDisplay([1, 2, 2]).plot(title="ratings").ax_.patches) == 10
+"""
