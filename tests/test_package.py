@@ -118,6 +118,13 @@ def test_a_folder_begins_with_its_table_of_contents(room):
     assert len(home.__doc__.splitlines()) <= 3
     assert sorted(home.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)) == home.__all__
     assert all(hasattr(home, name) for name in home.__all__)
+    for name in home.__all__:  # a line each
+        assert re.search(rf'^    "{name}",$', Path(home.__file__).read_text(), re.M)
+
+
+def test_no_module_lies_outside_the_rooms():
+    flat = {path.stem for path in PACKAGE.glob("*.py")}
+    assert flat == {"__init__", "__main__", "_optional", "_validation"}
 
 
 # ---------------------------------------------------------------------- a house to live in

@@ -3,4 +3,9 @@
 from sklearn_annoser.encoders._speech import SpeechEncoder, WavLMEncoder
 from sklearn_annoser.encoders._text import BertEncoder, TextEncoder
 
-__all__ = ["BertEncoder", "SpeechEncoder", "TextEncoder", "WavLMEncoder"]
+__all__ = [
+    "BertEncoder",
+    "SpeechEncoder",
+    "TextEncoder",
+    "WavLMEncoder",
+]

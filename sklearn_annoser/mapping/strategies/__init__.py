@@ -8,7 +8,17 @@ from sklearn_annoser.mapping.strategies._separate import Separate
 from sklearn_annoser.mapping.strategies._strategy import Strategy
 from sklearn_annoser.mapping.strategies._top_n import TopN
 
-__all__ = ["STRATEGIES", "AllHeads", "Blend", "Joint", "Random", "Separate", "Strategy", "TopN", "blend_heads"]
+__all__ = [
+    "STRATEGIES",
+    "AllHeads",
+    "Blend",
+    "Joint",
+    "Random",
+    "Separate",
+    "Strategy",
+    "TopN",
+    "blend_heads",
+]
 
 # Name that users give -> strategy.
 STRATEGIES: dict[str, type[Strategy]] = {
