@@ -102,8 +102,8 @@ def _agreement(served: pd.DataFrame, rows: list[str], fixed: list[str]) -> pd.Da
     times = served.groupby([*rows, *fixed, "source"], sort=False).size().rename("n_runs").reset_index()
     times["agreement"] = times["n_runs"] * (times["n_runs"] - 1)
     times["share"] = times["n_runs"]
-    sums = {"agreement": "sum", "share": "max", "n_runs": "sum"}
-    groups = times.groupby([*rows, *fixed], sort=False).agg(sums).query("n_runs > 1")
+    together = {"agreement": "sum", "share": "max", "n_runs": "sum"}
+    groups = times.groupby([*rows, *fixed], sort=False).agg(together).query("n_runs > 1")
     groups["n_pairs"] = groups["n_runs"] * (groups["n_runs"] - 1)
     left_out = served["source"].isna().groupby([served[row] for row in rows], sort=False).sum()
     sums = groups.groupby(rows, sort=False).sum().reindex(left_out.index)
