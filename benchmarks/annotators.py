@@ -41,6 +41,7 @@ from sklearn_annoser.annotators import (
     pairwise_ccc,
 )
 from sklearn_annoser.estimators import AnnotatorPredictor
+from sklearn_annoser.estimators._unit_scale import UnitScale
 
 N_ANNOTATORS, N_HIDDEN, N_SAMPLES = 12_913, 256, 13_449
 PARTS = ["speech", "text", "chance", "scale"]
@@ -176,7 +177,8 @@ class NormalHeads(AnnotatorPredictor):
         spread = (1.0 + np.arange(N_HIDDEN)) ** -self.decay
         heads = np.random.default_rng(self.seed).normal(size=(self.n_annotators, 1, N_HIDDEN + 1))
         heads[:, 0, :-1] *= spread
-        self.heads_, self.annotators_, self.outputs_ = heads, np.arange(self.n_annotators), ("valence",)
+        self.annotators_, self.outputs_ = np.arange(self.n_annotators), ("valence",)
+        self._unit_heads, self._unit_scale = heads, UnitScale.identity(1)
         return self
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
@@ -222,7 +224,8 @@ class SimulatedHeads(AnnotatorPredictor):
         rng = np.random.default_rng(0)
         kinds = rng.normal(size=(20, 2, N_HIDDEN + 1))
         own = 0.7 * rng.normal(size=(N_ANNOTATORS, 2, N_HIDDEN + 1))
-        self.heads_ = (kinds[np.arange(N_ANNOTATORS) % 20] + own).astype(np.float32)
+        self._unit_heads = (kinds[np.arange(N_ANNOTATORS) % 20] + own).astype(np.float32)
+        self._unit_scale = UnitScale.identity(2)
         self.annotators_, self.outputs_ = np.arange(N_ANNOTATORS), ("activation", "valence")
         return self
 

@@ -65,9 +65,11 @@ def main() -> None:
             seen = known.hidden_[np.unique(draw.enrolled.rows)]
             for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
                 with constants(**changed):
-                    enroller = Enroller(known.heads_, prior, strategy, calibration="affine", min_ratings=1)
-                    mapping = enroller.enrol(known.hidden_, draw.enrolled, with_scores=False)
-                predicted = predict_pairs(known.hidden_, mapping.heads, draw.test.rows, draw.test.codes)
+                    enroller = Enroller(known._unit_heads, prior, strategy, calibration="affine", min_ratings=1)
+                    mapping = enroller.enrol(known.hidden_, known.to_unit(draw.enrolled), with_scores=False)
+                predicted = known._unit_scale.from_unit(
+                    predict_pairs(known.hidden_, mapping.heads, draw.test.rows, draw.test.codes)
+                )
                 scores = annotator_ccc(draw.test, draw.test.with_values(predicted)).drop(columns="n_ratings")
                 rows.append((name, draw.n_enrollment, scores.to_numpy().mean()))
     table = pd.DataFrame(rows, columns=["part", "n_enrollment", "ccc"])

@@ -58,7 +58,7 @@ def annotator_similarity(model: Any, X: Any = None, *, output: str | None = None
     if X is None:  # vectors of length 1, or 0 for a head that is the mean head
         deviations /= np.sqrt(np.where(variances > 0, variances, 1))[:, :, None]
     n_annotators = len(levels)
-    similarity = np.zeros((n_annotators, n_annotators), dtype=predictor.heads_.dtype)
+    similarity = np.zeros((n_annotators, n_annotators), dtype=predictor._unit_heads.dtype)
     for start in range(0, n_annotators, BLOCK):
         block = slice(start, start + BLOCK)
         for one, mean, var in zip(deviations.swapaxes(0, 1), levels.T, variances.T, strict=True):

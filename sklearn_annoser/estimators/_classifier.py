@@ -159,7 +159,8 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         shares = rows.with_outputs(is_label, [f"class {code}" for code in range(len(self.classes_))])
         regressor = _LogitRegressor(**self.get_params(deep=False))
         regressor.fit(X, shares, groups=groups, validation=validation, sample_weight=sample_weight)
-        self.regressor_, self.annotators_, self.heads_ = regressor, regressor.annotators_, regressor.heads_
+        self.regressor_, self.annotators_ = regressor, regressor.annotators_
+        self._unit_heads, self._unit_scale = regressor._unit_heads, regressor._unit_scale
         return self.clear_selection()
 
     def _check_X_y(self, X: Any, y: Any, annotators: Any) -> tuple[np.ndarray, np.ndarray, Ratings]:
@@ -266,7 +267,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
                 f"y must be an array: Ratings are numbers, but the labels are {self.classes_[:3].tolist()}."
             )
         known = pd.Index(self.annotators_).get_indexer(pd.Index(y.annotators))[y.codes]
-        heads = np.concatenate([self.heads_, self._default_head()[0][None]]).astype(self.heads_.dtype)
+        heads = np.concatenate([self._unit_heads, self._default_head()[0][None]]).astype(np.float32)
         logits = predict_rated(self.regressor_.iter_hidden(X), heads, y, known)  # -1 is the last head
         right = self.classes_[logits.argmax(axis=1)] == y.values[:, 0]
         n = np.bincount(y.codes, minlength=y.n_annotators)
@@ -336,7 +337,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
             shares = softmax(len(codes) * _score_labels(logits, codes, "log_likelihood"))
         else:
             shares = np.full(len(scores), 1.0) if chosen is None else np.isin(np.arange(len(scores)), chosen) * 1.0
-        head = np.einsum("a,akh->kh", shares / shares.sum(), self.heads_, dtype=np.float64)
+        head = np.einsum("a,akh->kh", shares / shares.sum(), self._unit_heads, dtype=np.float64)
         if calibration == "prior":
             head[:, -1] += _bias_towards(softmax(self._apply(X, head), axis=1), codes)
         labels = None if chosen is None else self.annotators_[chosen[0, 0]].tolist()
@@ -350,8 +351,8 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
 class _LogitRegressor(AnnotatorMappedRegressor):
     """The regressor whose predictions are logits: its loss is the cross entropy, of shares as they are."""
 
-    def _scale_of(self, ratings: Ratings) -> UnitScale:
-        return UnitScale.identity(ratings.n_outputs)
+    def _scale_of(self, given: Ratings, learned: Ratings) -> UnitScale:
+        return UnitScale.identity(learned.n_outputs)
 
     def _warn_if_blown_up(self, X: np.ndarray) -> None:
         """Logits have no scale to leave."""

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_annoser._validation import check_finite_values, check_known, check_number, check_option
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor
-from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import predict_heads
 
 DISTRIBUTIONS = ("histogram", "kde")
@@ -20,8 +19,7 @@ BLOCK_BYTES = 2**24
 class DistributionPredictor(AnnotatorPredictor):
     """A predictor that can show all annotators together."""
 
-    variance_heads_: np.ndarray | None
-    _unit_scale: UnitScale
+    _unit_variance_heads: np.ndarray | None
 
     def predict_distribution(
         self,
@@ -95,8 +93,10 @@ class DistributionPredictor(AnnotatorPredictor):
             raise ValueError("annotators must name at least one annotator, got none.")
         variances = self._variance_heads_of(annotators, chosen) if kind == "histogram" else None
         step = max(1, BLOCK_BYTES // (grid.nbytes * len(heads)))
+        scale = self._unit_scale
+        unit_grid = (grid - scale.centre[chosen, None]) / scale.half[chosen, None]
         blocks = [
-            _mass(hidden[start : start + step, chosen], heads, variances, grid, kind)
+            _mass(hidden[start : start + step, chosen], heads, variances, unit_grid, kind)
             for _, hidden in self.iter_hidden(X)
             for start in range(0, len(hidden), step)
         ]
@@ -104,11 +104,11 @@ class DistributionPredictor(AnnotatorPredictor):
 
     def _variance_heads_of(self, annotators: Any, chosen: np.ndarray) -> np.ndarray | None:
         """Return the heads of the log-variances of some annotators, or all, and chosen outputs; None without any."""
-        if self.variance_heads_ is None:
+        if self._unit_variance_heads is None:
             return None
         labels = self.annotators_ if annotators is None else annotators
         codes = check_known("annotator", labels, self.annotators_, "the fitted annotators")
-        return self.variance_heads_[codes][:, chosen]
+        return self._unit_variance_heads[codes][:, chosen]
 
     def _chosen_outputs(self, outputs: Any) -> np.ndarray:
         """Return the positions of the one or two outputs of a distribution."""

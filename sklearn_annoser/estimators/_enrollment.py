@@ -24,7 +24,7 @@ from sklearn_annoser.mapping import (
     representative_rows,
     spread_rows,
 )
-from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings import Ratings, count_by_output
 
 N_REFERENCE = 2048  # samples that stand for a pool: with all of them the time would grow with the square
 
@@ -35,10 +35,6 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
     prior_: Prior
     confidence_: float
     expected_score_: pd.DataFrame
-
-    def check_scale(self, ratings: Ratings) -> None:
-        """Raise if ratings declare another scale than those of the training."""
-        raise TypeError(f"{type(self).__name__} must have check_scale.")
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """Walk over the hidden features of checked X."""
@@ -96,21 +92,22 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
         hidden = np.concatenate(list(self._hidden_blocks(X)))
         rng = self._rng()
         prior = self.prior_.with_samples([hidden])
-        enroller = Enroller(self.heads_, prior, strategy, n_heads, calibration, min_ratings=1)
+        enroller = Enroller(self._unit_heads, prior, strategy, n_heads, calibration, min_ratings=1)
         mapping = enroller.enrol(hidden, ratings, rng=rng)
         self._report_unmapped(mapping)
-        wins, confidence = np.zeros(len(self.heads_)), np.nan
+        wins, confidence = np.zeros(len(self._unit_heads)), np.nan
         if enroller.rule.ranks:
             of_ratings, by_output = hidden[ratings.rows], enroller.rule.by_output
             wins, confidence = bootstrap_heads(
-                of_ratings, self.heads_, ratings.values, by_output=by_output, n_bootstrap=n_bootstrap, rng=rng
+                of_ratings, self._unit_heads, ratings.values, by_output=by_output, n_bootstrap=n_bootstrap, rng=rng
             )
         forecast = forecast_scores(mapping, rng=rng)
         columns = {"score": forecast.score[0], "low": forecast.low[0], "high": forecast.high[0]}
         self.confidence_ = confidence
         self.expected_score_ = pd.DataFrame(columns, index=pd.Index(self.outputs_, name="output"))
-        table = pd.DataFrame(mapping.scores[0], index=self.annotators_, columns=list(self.outputs_))
-        table = table.assign(score=mapping.scores[0].sum(axis=1), wins=wins)
+        scores = self._unit_scale.scores_from_unit(mapping.scores, count_by_output(ratings))[0]
+        table = pd.DataFrame(scores, index=self.annotators_, columns=list(self.outputs_))
+        table = table.assign(score=scores.sum(axis=1), wins=wins)
         return self._select(self._served_by(mapping), mapping.heads[0], table)
 
     def _served_by(self, mapping: Mapping) -> Any:
@@ -163,12 +160,12 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
         if n > len(X):
             raise ValueError(f"n must be at most the number of samples in X, {len(X)}, got {n}.")
         reference = spread_rows(len(X), N_REFERENCE)
-        axes = comparison_axes(np.concatenate(list(self._hidden_blocks(X[reference]))), self.heads_)
+        axes = comparison_axes(np.concatenate(list(self._hidden_blocks(X[reference]))), self._unit_heads)
         coordinates = np.concatenate([hidden.reshape(len(hidden), -1) @ axes for hidden in self._hidden_blocks(X)])
         return representative_rows(coordinates, n, coordinates[reference])
 
     def _check_enrollment(self, X: Any, y: Any) -> tuple[np.ndarray, Ratings]:
-        """Return features and ratings of one new annotator, checked."""
+        """Return features and ratings of one new annotator, checked, the ratings on the network's scale."""
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
         if isinstance(y, Ratings):
             ratings = y.keep_annotators()
@@ -187,9 +184,7 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
             check_consistent_length(X, values)
             ratings = ratings_of_rows(y, values, "new annotator")
         check_consistent_length(X, ratings)
-        self.check_outputs(ratings)
-        self.check_scale(ratings)
-        return X, ratings
+        return X, self._unit_scale.to_unit(self.check_ratings(ratings))
 
     def _report_unmapped(self, mapping: Mapping) -> None:
         """Warn or raise if equal ratings left no head to choose."""

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from sklearn_annoser._validation import check_known, check_option
+from sklearn_annoser.estimators._unit_scale import UnitScale
 
 ON_UNKNOWN = ("warn", "raise", "consensus")
 
@@ -19,9 +20,15 @@ class KnowsAnnotators(BaseEstimator):
     """An estimator that has a linear head for each annotator that it knows."""
 
     annotators_: np.ndarray  # (n_annotators,)
-    heads_: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1)
+    _unit_heads: np.ndarray  # (n_annotators, n_outputs, n_hidden + 1), of the scale on which the network works
+    _unit_scale: UnitScale
     on_unknown: str
     random_state: Any
+
+    @property
+    def heads_(self) -> np.ndarray:
+        """Heads of the annotators, on the scale of the ratings, the bias last."""
+        return self._unit_scale.heads_from_unit(self._unit_heads)
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
         """Return the head that serves where no annotator is named, and whether a user chose it."""
@@ -33,15 +40,15 @@ class KnowsAnnotators(BaseEstimator):
             return self._default_head()[0]
         if np.ndim(annotator):
             raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
-        return self.heads_[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
+        return self._unit_heads[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
 
     def _heads_of(self, annotators: Any) -> np.ndarray:
         """Return the heads of some annotators, or all."""
         if annotators is None:
-            return self.heads_
+            return self._unit_heads
         if np.ndim(annotators) == 0:
             raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
-        return self.heads_[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
+        return self._unit_heads[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
 
     def _report(self, message: str, *, mend: str, instead: str) -> None:
         """Raise, or warn of what is done instead, or say nothing, as `on_unknown` has it."""
@@ -86,6 +93,11 @@ class ServesOneAnnotator(KnowsAnnotators):
         self.selection_ = table.sort_values("score", ascending=False, kind="stable")
         return annotator
 
+    @property
+    def heads_(self) -> np.ndarray:
+        """Heads of the annotators, on the scale of the ratings, the bias last."""
+        return self._unit_scale.heads_from_unit(self._unit_heads)
+
     def _default_head(self) -> tuple[np.ndarray, bool]:
         if self._selected_head is not None:
             return self._selected_head, True
@@ -93,4 +105,4 @@ class ServesOneAnnotator(KnowsAnnotators):
 
     def _mean_head(self) -> np.ndarray:
         """Return the mean of all heads."""
-        return self.heads_.mean(axis=0, dtype=np.float64).astype(self.heads_.dtype)
+        return self._unit_heads.mean(axis=0, dtype=np.float64).astype(self._unit_heads.dtype)

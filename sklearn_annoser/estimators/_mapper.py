@@ -26,9 +26,9 @@ from sklearn_annoser.mapping import (
     Prior,
     confidences,
     fine_tuned_heads,
-    fine_tuned_network,
     forecast_scores,
 )
+from sklearn_annoser.ratings import count_by_output
 
 __all__ = ["AnnotatorMapper"]
 
@@ -176,8 +176,9 @@ class AnnotatorMapper(AnnotatorPredictor):
         _, ratings = self._check_X_y(X, y, annotators, skip_check_array=steps is not None)
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nobody to enrol.")
-        self.check_outputs(ratings)
-        source.check_scale(ratings)
+        self._warn_if_lost(y, annotators, ratings)
+        self._unit_scale = source._unit_scale
+        ratings = self.check_ratings(ratings)
         if groups is not None:
             check_consistent_length(X, groups)
         self.tuned_ = None
@@ -185,8 +186,8 @@ class AnnotatorMapper(AnnotatorPredictor):
         rated, unrated = np.flatnonzero(is_rated), np.flatnonzero(~is_rated)
         rng = self._rng()
         hidden, prior = self._look_at(X, rated, unrated)
-        enroller = Enroller(source.heads_, prior, self.strategy, self.n_heads, min_ratings=self.min_ratings)
-        mapping = start = enroller.enrol(hidden, ratings[rated], rng=rng)
+        enroller = Enroller(source._unit_heads, prior, self.strategy, self.n_heads, min_ratings=self.min_ratings)
+        mapping = start = enroller.enrol(hidden, self._unit_scale.to_unit(ratings)[rated], rng=rng)
         if self.calibration is not None:
             mapping = start.calibrated()
         sure, forecast = confidences(start, n_bootstrap=self.n_bootstrap, rng=rng), None
@@ -200,11 +201,14 @@ class AnnotatorMapper(AnnotatorPredictor):
             mapping = replace(mapping, hidden=hidden, enroller=replace(enroller, prior=prior))
         if self.fine_tune is not None and self.calibration is not None:
             mapping = mapping.calibrated()
-        self.annotators_, self.heads_, self.scores_ = ratings.annotators, mapping.heads, mapping.scores
+        self.annotators_, self._unit_heads = ratings.annotators, mapping.heads
+        self.scores_ = self._unit_scale.scores_from_unit(mapping.scores, count_by_output(ratings))
         self._report_unmapped(mapping)
+        slope, offset = self._unit_scale.calibration_from_unit(mapping.slope, mapping.offset)
+        mapping = replace(mapping, slope=slope, offset=offset)
         self.mapping_ = mapping_table(mapping, self.outputs_, source.annotators_, sure)
         if forecast is not None:
-            self._take_forecast(forecast, source.heads_)
+            self._take_forecast(forecast, source._unit_heads)
         return self
 
     def _look_at(self, X: Any, rated: np.ndarray, unrated: np.ndarray) -> tuple[np.ndarray, Prior]:
@@ -217,16 +221,21 @@ class AnnotatorMapper(AnnotatorPredictor):
     def _fine_tuned(self, start: Mapping, X: Any, rated: np.ndarray, groups: Any, seed: int) -> Mapping:
         """Train a copy of the source on from a mapping, and keep it."""
         steps, source = split_source(self.estimator)
-        taken = take_rows(X, rated)
-        heads, self.tuned_ = fine_tuned_network(
-            start,
-            source,
+        ratings, taken = start.ratings, take_rows(X, rated)
+
+        def start_without(rows: np.ndarray) -> np.ndarray:
+            return start.heads_without(np.isin(ratings.rows, rows), np.random.RandomState(seed))
+
+        tuned = source.with_heads(ratings.annotators, self._unit_scale.heads_from_unit(start.heads))
+        self.tuned_ = tuned.set_params(random_state=seed)
+        tuned.fine_tune(
             taken if steps is None else steps.transform(taken),
+            ratings.with_values(self._unit_scale.from_unit(ratings.values)),
             train=str(self.fine_tune),
             groups=None if groups is None else np.asarray(groups)[rated],
-            seed=seed,
+            start_without=start_without,
         )
-        return replace(start, heads=heads)
+        return replace(start, heads=tuned._unit_heads)
 
     def _take_forecast(self, forecast: Forecast, source_heads: np.ndarray) -> None:
         """Add what to expect to the table, and serve nobody by a mapping that promises too little."""
@@ -236,7 +245,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         trusted = forecast.score.mean(axis=1) >= self.min_expected_score
         self.mapping_["trusted"] = trusted
         everyone = source_heads.mean(axis=0, dtype=np.float64)
-        self.heads_[~trusted] = everyone if self.fallback == "consensus" else np.nan
+        self._unit_heads[~trusted] = everyone if self.fallback == "consensus" else np.nan
 
     def _check_parameters(self) -> None:
         """Check the constructor's parameters, each by name."""
@@ -293,7 +302,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         """
         check_is_fitted(self)
         steps, source = split_source(self.estimator)
-        served = np.isfinite(self.heads_).all(axis=(1, 2))
+        served = np.isfinite(self._unit_heads).all(axis=(1, 2))
         regressor = (self.tuned_ or source).with_heads(self.annotators_[served], self.heads_[served])
         return with_frozen_steps(steps, regressor)
 
@@ -309,10 +318,10 @@ class AnnotatorMapper(AnnotatorPredictor):
         yield from (self.tuned_ or source).iter_hidden(X if steps is None else steps.transform(X))
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
-        served = np.isfinite(self.heads_).all(axis=(1, 2))  # all but those whom fallback="nan" leaves out
+        served = np.isfinite(self._unit_heads).all(axis=(1, 2))  # all but those whom fallback="nan" leaves out
         if not served.any():
-            return np.full_like(self.heads_[0], np.nan), False
-        return self.heads_[served].mean(axis=0, dtype=np.float64).astype(self.heads_.dtype), False
+            return np.full_like(self._unit_heads[0], np.nan), False
+        return self._unit_heads[served].mean(axis=0, dtype=np.float64).astype(self._unit_heads.dtype), False
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,11 +12,13 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_number
+from sklearn_annoser._validation import as_columns, check_finite_values, check_number
 from sklearn_annoser.estimators._known import KnowsAnnotators
 from sklearn_annoser.mapping import predict_heads, predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
+from sklearn_annoser.ratings._lost import lost_annotators
+from sklearn_annoser.ratings._outputs import match_outputs, output_order
 
 __all__ = ["AnnotatorPredictor", "ratings_of_rows"]
 
@@ -23,7 +26,7 @@ __all__ = ["AnnotatorPredictor", "ratings_of_rows"]
 class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
     """An estimator that predicts by one linear head for each annotator on hidden features of the samples.
 
-    A subclass has the fitted attributes `annotators_`, `outputs_`, `heads_` and `target_ndim_`, the parameters
+    A subclass has what `KnowsAnnotators` has, the fitted attributes `outputs_` and `target_ndim_`, the parameters
     `on_unknown` and `random_state`, and the methods `_iter_hidden` and `_default_head`.
     """
 
@@ -70,7 +73,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         check_is_fitted(self)
         head = self._head_of(annotator)
         blocks = [np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1] for _, hidden in self.iter_hidden(X)]
-        predicted = np.concatenate(blocks, dtype=np.float64)
+        predicted = self._unit_scale.from_unit(np.concatenate(blocks))
         return predicted[:, 0] if self.target_ndim_ == 1 else predicted
 
     def predict_annotators(self, X: Any, annotators: Any = None) -> np.ndarray:
@@ -91,7 +94,8 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         """
         check_is_fitted(self)
         heads = self._heads_of(annotators)
-        return np.concatenate([predict_heads(hidden, heads) for _, hidden in self.iter_hidden(X)])
+        blocks = (predict_heads(hidden, heads) for _, hidden in self.iter_hidden(X))
+        return np.concatenate([self._unit_scale.from_unit(block) for block in blocks])
 
     def iter_predict_annotators(
         self, X: Any, annotators: Any = None, *, max_bytes: int = 2**24
@@ -114,11 +118,12 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         check_is_fitted(self)
         check_number("max_bytes", max_bytes, low=1, integer=True)
         heads = self._heads_of(annotators)
-        step = max(1, max_bytes // max(heads[:, :, 0].nbytes, 1))
+        step = max(1, max_bytes // max(8 * heads[:, :, 0].size, 1))  # of float64
         for rows, hidden in self.iter_hidden(X):
             for start in range(0, len(hidden), step):
                 block = hidden[start : start + step]
-                yield slice(rows.start + start, rows.start + start + len(block)), predict_heads(block, heads)
+                predicted = self._unit_scale.from_unit(predict_heads(block, heads))
+                yield slice(rows.start + start, rows.start + start + len(block)), predicted
 
     def predict_ratings(self, X: Any, ratings: Ratings) -> Ratings:
         """Predict each rating as its annotator would give it.
@@ -140,11 +145,12 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         check_is_fitted(self)
         if not isinstance(ratings, Ratings):
             raise TypeError(f"ratings must be Ratings, got {type(ratings).__name__}.")
-        self.check_outputs(ratings)
+        order = output_order(ratings.outputs, self.outputs_, "ratings")
         self._check_served(ratings)
         codes = self._codes_of(ratings)
-        heads = np.concatenate([self.heads_, self._default_head()[0][None]])  # -1 is the last
-        return ratings.with_values(predict_rated(self.iter_hidden(X), heads, ratings, codes))
+        heads = np.concatenate([self._unit_heads, self._default_head()[0][None]])  # -1 is the last
+        predicted = self._unit_scale.from_unit(predict_rated(self.iter_hidden(X), heads, ratings, codes))
+        return ratings.with_values(predicted[:, np.argsort(order)])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the concordance of predictions and ratings (CCC, not R²; -1 to 1, higher is better).
@@ -162,11 +168,22 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         -------
         float
         """
-        if not isinstance(y, Ratings):
-            return float(ccc_score(y, self.predict(X), sample_weight=sample_weight))
-        if sample_weight is not None:
-            raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
-        return float(individual_ccc_score(y, self.predict_ratings(X, y)))
+        check_is_fitted(self)
+        if isinstance(y, Ratings):
+            if sample_weight is not None:
+                raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
+            y = self.check_ratings(y)
+            return float(individual_ccc_score(y, self.predict_ratings(X, y)))
+        return float(ccc_score(self._check_truth(y), self.predict(X), sample_weight=sample_weight))
+
+    def _check_truth(self, y: Any) -> Any:
+        """Return an array of ratings with its columns in the order of the outputs, if it names them."""
+        if hasattr(y, "columns"):
+            y = y.iloc[:, output_order([str(column) for column in y.columns], self.outputs_, "y")]
+        values = as_columns(check_finite_values("y", y))
+        if values.shape[1] == len(self.outputs_):  # else the score says what is wrong
+            self._unit_scale.check_values(values, self.outputs_)
+        return y
 
     def _codes_of(self, ratings: Ratings) -> np.ndarray:
         """Return the head of each rating, -1 where the annotator is unknown and the user allows that."""
@@ -184,7 +201,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
 
     def _check_served(self, ratings: Ratings) -> None:
         """Raise if someone has been left without predictions."""
-        silent = self.annotators_[~np.isfinite(self.heads_).all(axis=(1, 2))]
+        silent = self.annotators_[~np.isfinite(self._unit_heads).all(axis=(1, 2))]
         asked = silent[np.isin(silent, ratings.keep_annotators().annotators)]
         if len(asked):
             raise ValueError(
@@ -192,23 +209,26 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
                 'Leave them out with ratings.keep_annotators(...), or use fallback="consensus".'
             )
 
-    def check_outputs(self, ratings: Ratings) -> None:
-        """Raise unless ratings have as many outputs as the heads, and not in another order.
+    def check_ratings(self, ratings: Ratings) -> Ratings:
+        """Return ratings with the outputs of the model, in its order.
 
         Parameters
         ----------
         ratings : Ratings
-            Ratings of another corpus.
+            Ratings of another corpus. Outputs without names are taken by their position.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        ValueError
+            The names of the outputs contradict those of the model, or the ratings cannot be on its scale.
         """
-        if ratings.n_outputs != len(self.outputs_):
-            raise ValueError(
-                f"ratings must have {len(self.outputs_)} outputs, {list(self.outputs_)}, got {ratings.n_outputs}: "
-                f"{list(ratings.outputs)}."
-            )
-        if ratings.outputs != self.outputs_ and set(ratings.outputs) == set(self.outputs_):
-            raise ValueError(
-                f"ratings must have the outputs in the order {list(self.outputs_)}, got {list(ratings.outputs)}."
-            )
+        ratings = match_outputs(ratings, self.outputs_)
+        self._unit_scale.check(ratings)
+        return ratings
 
     def _check_X_y(self, X: Any, y: Any, annotators: Any, **checks: Any) -> tuple[Any, Ratings]:
         """Return checked features and, whatever y was given as, Ratings; `checks` are those of validate_data."""
@@ -226,6 +246,21 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         if checks.get("reset", True):
             self.target_ndim_ = ndim
         return X, ratings
+
+    def _warn_if_lost(self, y: Any, annotators: Any, ratings: Ratings) -> None:
+        """Warn if y is an array that was made of Ratings on its way here: who rated is not in it."""
+        if isinstance(y, Ratings) or annotators is not None:
+            return
+        n_lost = lost_annotators(ratings.values)
+        if n_lost:
+            warnings.warn(
+                f"y is the consensus of Ratings by {n_lost} annotators, who are lost: something between them and "
+                f"{type(self).__name__}, such as a voting or bagging regressor, has made an array of them. Give each "
+                "rating a row of its own, X[ratings.rows] and ratings.values, with "
+                "annotators=ratings.annotators[ratings.codes] by metadata routing; or put this estimator outside. If "
+                "the consensus is meant, give ratings.consensus().",
+                stacklevel=4,
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

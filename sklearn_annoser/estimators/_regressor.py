@@ -105,7 +105,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         without.
     prior_ : Prior
         What the ratings make one expect of samples and annotators that are not among them; "blend" and calibration
-        start from it.
+        start from it; for ratings from -1 to 1.
     outputs_ : tuple of str
         Names of the outputs.
     net_ : MultiHeadNet
@@ -177,7 +177,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         validation : array-like of bool, shape (n_samples,), default=None
             Which samples are for validation, where a corpus has such a split. None: they are drawn.
         sample_weight : array-like, shape (n_samples,), default=None
-            Weight of each sample's ratings in the losses, in training and for early stopping.
+            Weight of each sample's ratings in the losses, in training and for early stopping. A sample of weight 0 is
+            as good as not there.
 
         Returns
         -------
@@ -187,6 +188,10 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         warm = self.warm_start and hasattr(self, "net_")
         X, ratings = self._check_trainable(X, y, annotators, reset=not warm)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
+        if weight is not None and not weight.all():  # what weighs nothing is not there, not even for scale and prior
+            there = weight > 0
+            groups, validation = (_rows_of(each, there) for each in (groups, validation))
+            X, ratings, weight = X[there], ratings[there], weight[there]
         seed = self._rng().randint(2**31 - 1)
         split = self._validation_split(seed, validation)
         given, unseen = ratings, np.arange(len(X)) if split is None else split.rows(len(ratings), groups)[1]
@@ -194,7 +199,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         if warm:
             ratings = self._after_known(ratings)
         else:
-            self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(ratings)
+            self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
         net = self._make_net(train_split=split)
         unit = self._unit_scale.to_unit(ratings)
         with _seeded(seed, net.device):
@@ -230,7 +235,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         ratings = self._trainable(given, self.min_ratings if first else 1)
         seed = self._rng().randint(2**31 - 1)
         if first:
-            self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(ratings)
+            self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed, net.device):
                 net.fit(_tensor(X), self._unit_scale.to_unit(ratings))
@@ -270,8 +275,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         groups : array-like, shape (n_samples,), default=None
             Group (speaker) of each sample, which is held out as a whole.
         start_without : callable, default=None
-            If `heads_` were made from these ratings: given positions of samples, returns heads of the same shape that
-            were made without their ratings, for the copy that is to be judged on them.
+            If `heads_` were made from these ratings: given positions of samples, returns heads of the same shape, for
+            ratings from -1 to 1, that were made without their ratings, for the copy that is to be judged on them.
 
         Returns
         -------
@@ -298,15 +303,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             return self
         self.net_.set_params(lr=self.lr)
         self.net_.max_epochs, self.net_.patience = self.max_epochs, self.patience
-
-        def start(rows: np.ndarray) -> np.ndarray:
-            return self._unit_scale.heads_to_unit(start_without(rows))
-
-        options: dict[str, Any] = {"train": train, "held_out": parts}
-        if start_without is not None:
-            options["start_without"] = start
         with _seeded(seed, self.net_.device):
-            scores = tune(self.net_, _tensor(X), ratings, **options)
+            scores = tune(self.net_, _tensor(X), ratings, train=train, held_out=parts, start_without=start_without)
         self._take(self.net_, self.annotators_)
         self.tuning_scores_ = scores
         self._warn_if_blown_up(X)
@@ -318,6 +316,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         X, ratings = self._check_X_y(X, y, annotators, dtype=np.float32, order="C", reset=reset)
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nothing to learn from.")
+        if self.variant != "aggregate":
+            self._warn_if_lost(y, annotators, ratings)
         return X, ratings
 
     def _trainable(self, ratings: Ratings, min_ratings: int, split: Any = None, groups: Any = None) -> Ratings:
@@ -336,24 +336,20 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
 
     def _after_known(self, ratings: Ratings) -> Ratings:
         """Return ratings whose annotators are the known ones, then the new ones."""
-        self.check_outputs(ratings)
+        ratings = self.check_ratings(ratings)
         known = pd.Index(self.annotators_)
         new = pd.Index(ratings.annotators).difference(known)
         return _recoded(ratings, known.append(new) if len(new) else known)
 
-    def _scale_of(self, ratings: Ratings) -> UnitScale:
+    def _scale_of(self, given: Ratings, learned: Ratings) -> UnitScale:
         """Return how ratings become -1 to 1: from their declared scale, or from the range seen."""
-        return UnitScale.of(ratings)
+        return UnitScale.of(given, learned)
 
-    def check_scale(self, ratings: Ratings) -> None:
-        """Raise if ratings declare another scale than those of the training.
-
-        Parameters
-        ----------
-        ratings : Ratings
-            Ratings of another corpus.
-        """
-        self._unit_scale.check(ratings)
+    @property
+    def variance_heads_(self) -> np.ndarray | None:
+        """Heads of the logarithm of the annotators' variance, on the squared scale of the ratings; None without any."""
+        heads = self._unit_variance_heads
+        return None if heads is None else self._unit_scale.variance_heads_from_unit(heads)
 
     def _take(self, net: Any, annotators: np.ndarray) -> AnnotatorMappedRegressor:
         """Take over a trained net: its heads on the users' scale, its history, and no selection."""
@@ -362,13 +358,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
                 f"training diverged: weights are not finite any more. Lower lr={self.lr}, momentum={self.momentum} or "
                 f"weight_decay={self.weight_decay}, and see that no feature is far larger than the others."
             )
-        heads = self._unit_scale.heads_from_unit(net.module_.stacked_heads().cpu().numpy())
+        heads = net.module_.stacked_heads().cpu().numpy().copy()
         self.net_, self.annotators_ = net, annotators
-        self.heads_, self._consensus_heads = heads[: len(annotators)], heads[len(annotators) :]
-        self.variance_heads_ = None
+        self._unit_heads, self._consensus_heads = heads[: len(annotators)], heads[len(annotators) :]
+        self._unit_variance_heads = None
         if net.variance_heads:
-            variance_heads = net.module_.stacked_variance_heads()[: len(annotators)].cpu().numpy()
-            self.variance_heads_ = self._unit_scale.variance_heads_from_unit(variance_heads)
+            self._unit_variance_heads = net.module_.stacked_variance_heads()[: len(annotators)].cpu().numpy().copy()
         if hasattr(self, "tuning_scores_"):
             del self.tuning_scores_
         self.n_iter_ = len(net.history)
@@ -380,7 +375,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings."""
         parts = np.split(unseen, np.arange(BLOCK_ROWS, len(unseen), BLOCK_ROWS))  # X is large: no copy of many rows
         blocks = (hidden for rows in parts for hidden in self._hidden_blocks(X[rows]))
-        self.prior_ = learn_prior(blocks, self.heads_.mean(axis=0), ratings[unseen], ratings)
+        unit = self._unit_scale.to_unit(ratings)
+        self.prior_ = learn_prior(blocks, self._unit_heads.mean(axis=0), unit[unseen], unit)
         return self
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
@@ -407,20 +403,18 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         check_is_fitted(self)
         annotators = check_labels("annotators", annotators)
         heads = check_finite_values("heads", heads, max_ndim=3)
-        if heads.shape != (len(annotators), *self.heads_.shape[1:]):
-            raise ValueError(
-                f"heads must have shape {(len(annotators), *self.heads_.shape[1:])}, a head for each annotator, got "
-                f"{heads.shape}."
-            )
+        shape = (len(annotators), *self._unit_heads.shape[1:])
+        if heads.shape != shape:
+            raise ValueError(f"heads must have shape {shape}, a head for each annotator, got {heads.shape}.")
         other = copy.deepcopy(self)
         other.net_.replace_heads(self._unit_scale.heads_to_unit(heads))
         return other._take(other.net_, annotators)
 
     def _warn_if_blown_up(self, X: np.ndarray) -> None:
         """Warn if predictions are absurd: too large a step leaves weights which are finite, and learn nothing more."""
-        head = self.heads_.mean(axis=0)
+        head = self._unit_heads.mean(axis=0)
         _, hidden = next(self.net_.hidden_blocks(_tensor(X[:N_LOOKED_AT])))
-        reach = self._unit_scale.reach((hidden * head[:, :-1]).sum(axis=2) + head[:, -1])
+        reach = float(np.abs((hidden * head[:, :-1]).sum(axis=2) + head[:, -1]).max())
         if reach > FAR:
             warnings.warn(
                 f"training has blown up: predictions reach {reach:.0f} times the scale of the ratings. Lower "
@@ -440,11 +434,19 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         return head, chosen or self.annotators_.tolist() == [CONSENSUS]
 
     def _mean_head(self) -> np.ndarray:
-        heads = self._consensus_heads if len(self._consensus_heads) else self.heads_
+        heads = self._consensus_heads if len(self._consensus_heads) else self._unit_heads
         return heads.mean(axis=0, dtype=np.float64).astype(heads.dtype)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
+
+
+def _rows_of(column: Any, rows: np.ndarray) -> np.ndarray | None:
+    """Return some rows of something that there is for each sample, or nothing of nothing."""
+    if column is None:
+        return None
+    check_consistent_length(column, rows)
+    return np.asarray(column)[rows]
 
 
 def _recoded(ratings: Ratings, annotators: pd.Index) -> Ratings:

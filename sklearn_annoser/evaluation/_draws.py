@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from sklearn_annoser._validation import check_number
 from sklearn_annoser.estimators import AnnotatorMapper
 from sklearn_annoser.evaluation._remembered import Remembered
-from sklearn_annoser.evaluation._scores import score_random, tidy
+from sklearn_annoser.evaluation._scores import tidy
 from sklearn_annoser.evaluation._strategies import PREDICT_ONLY, choose_strategies
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import Ratings, shuffled_places
@@ -172,7 +172,7 @@ class Draws:
 def _score_draw(name: str, source: Remembered, parameters: dict[str, Any], draw: Draw, rng: Any) -> pd.DataFrame:
     """Enrol, predict the test ratings, and score each annotator."""
     if name == "random":
-        return tidy(score_random(source.hidden_, source.heads_, draw.test))
+        return tidy(source.random_scores(draw.test))
     X = np.arange(len(draw.test))[:, None]
     mapper = AnnotatorMapper(source, **(PREDICT_ONLY | parameters), random_state=rng)
     mapper.fit(X, draw.test if name == "oracle" else draw.enrolled)

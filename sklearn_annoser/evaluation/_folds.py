@@ -16,7 +16,7 @@ from sklearn_annoser._validation import check_number
 from sklearn_annoser.estimators import AnnotatorMapper
 from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.evaluation._results import INDIVIDUAL
-from sklearn_annoser.evaluation._scores import score_levels, score_random
+from sklearn_annoser.evaluation._scores import score_levels
 from sklearn_annoser.evaluation._strategies import PREDICT_ONLY, choose_strategies
 from sklearn_annoser.ratings import Ratings, shuffled_places
 
@@ -180,7 +180,7 @@ def _score_fold(
     predicted, blind = predictor.predict_ratings(X_test, fold.test), predictor.predict(X_test)
     table = score_levels(fold.test, predicted, blind, mapper.mapping_.get("source"))
     if name == "random":
-        exact = score_random(source.hidden_[fold.rows_test], source.heads_, fold.test).stack()
+        exact = source.random_scores(fold.test, fold.rows_test).stack()
         own = table["level"] == INDIVIDUAL
         cells = list(zip(table["annotator"][own], table["output"][own], strict=True))
         table.loc[own, "ccc"] = exact.loc[cells].to_numpy()

@@ -77,24 +77,23 @@ def check_forecasts(
     if mapper.fine_tune is not None:
         raise ValueError(f"forecasts are of mappings: the mapper's fine_tune must be None, got {mapper.fine_tune!r}.")
     _, regressor = split_source(mapper.estimator)
-    regressor.check_outputs(ratings)
-    regressor.check_scale(ratings)
+    regressor.check_ratings(ratings)
     rng = check_random_state(random_state)
     known = Remembered(mapper.estimator, X)
     enroller = known.enroller(mapper)
     frames = []
     for draw in tqdm(draws.walk(rng), total=len(draws), desc="forecasts", disable=not verbose):
-        table = _check_draw(enroller, known.hidden_, draw, levels, rng)
+        table = _check_draw(enroller, known, draw, levels, rng)
         frames.append(table.assign(draw=draw.number, n_enrollment=draw.n_enrollment))
     return pd.concat(frames, ignore_index=True)
 
 
 def _check_draw(
-    enroller: Enroller, hidden: np.ndarray, draw: Draw, levels: list[float], rng: np.random.RandomState
+    enroller: Enroller, known: Remembered, draw: Draw, levels: list[float], rng: np.random.RandomState
 ) -> pd.DataFrame:
     """Map, forecast at each level, and score."""
-    test = draw.test
-    mapping = enroller.enrol(hidden, draw.enrolled, rng=rng, with_scores=False)
+    hidden, test = known.hidden_, known.to_unit(draw.test)
+    mapping = enroller.enrol(hidden, known.to_unit(draw.enrolled), rng=rng, with_scores=False)
     predicted = test.with_values(predict_pairs(hidden, mapping.heads, test.rows, test.codes))
     scores = annotator_ccc(test, predicted).drop(columns="n_ratings")
     n_unseen = count_by_output(test)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 
 from sklearn_annoser.estimators._source import split_source
-from sklearn_annoser.mapping import Enroller
+from sklearn_annoser.mapping import Enroller, score_heads
+from sklearn_annoser.ratings import Ratings
 
 
 class Remembered(BaseEstimator):
@@ -20,9 +22,12 @@ class Remembered(BaseEstimator):
         self.X = X if steps is None else steps.transform(X)
         self.regressor = source
         self.hidden_ = np.concatenate([hidden for _, hidden in source.iter_hidden(self.X)])
-        self.annotators_, self.outputs_, self.heads_ = source.annotators_, source.outputs_, source.heads_
-        self.prior_ = source.prior_
-        self.check_scale = source.check_scale
+        self.annotators_, self.outputs_, self.prior_ = source.annotators_, source.outputs_, source.prior_
+        self._unit_heads, self._unit_scale = source._unit_heads, source._unit_scale
+
+    def to_unit(self, ratings: Ratings) -> Ratings:
+        """Return ratings of the corpus on the network's scale, for which the heads are."""
+        return self._unit_scale.to_unit(self.regressor.check_ratings(ratings))
 
     def fit(self, X: Any, y: Any = None) -> Remembered:
         """Do nothing: it is fitted."""
@@ -31,7 +36,14 @@ class Remembered(BaseEstimator):
     def enroller(self, mapper: Any) -> Enroller:
         """Return who makes heads as a mapper does, with all samples of the corpus seen."""
         prior = self.prior_.with_samples([self.hidden_])
-        return Enroller(self.heads_, prior, mapper.strategy, mapper.n_heads, mapper.calibration, mapper.min_ratings)
+        return Enroller(
+            self._unit_heads, prior, mapper.strategy, mapper.n_heads, mapper.calibration, mapper.min_ratings
+        )
+
+    def random_scores(self, ratings: Ratings, rows: Any = slice(None)) -> pd.DataFrame:
+        """Return what a random head gives on average for each annotator and output of ratings of some samples."""
+        scores = score_heads(self.hidden_[rows], self._unit_heads, self.to_unit(ratings)).mean(axis=1)
+        return pd.DataFrame(scores, index=ratings.annotators, columns=list(self.outputs_))
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Look the hidden features of some rows up."""

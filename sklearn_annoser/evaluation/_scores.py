@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser.evaluation._results import INDIVIDUAL
-from sklearn_annoser.mapping import score_heads
 from sklearn_annoser.metrics import annotator_ccc, ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
@@ -46,12 +45,6 @@ def score_levels(y_true: Ratings, y_pred: Ratings, blind: Any, sources: pd.Serie
         scores = pd.DataFrame([ccc], index=[CONSENSUS], columns=own.columns)
         tables.append(tidy(scores, pd.Series([None], index=[CONSENSUS], dtype=object)).assign(level=level))
     return pd.concat([table.astype({"source": object, "annotator": object}) for table in tables], ignore_index=True)
-
-
-def score_random(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> pd.DataFrame:
-    """Return what a random head gives on average for each annotator and output, without the noise of one draw."""
-    scores = score_heads(hidden, heads, ratings).mean(axis=1)  # (n_targets, n_outputs)
-    return pd.DataFrame(scores, index=ratings.annotators, columns=list(ratings.outputs))
 
 
 def tidy(scores: pd.DataFrame, sources: pd.Series | None = None) -> pd.DataFrame:

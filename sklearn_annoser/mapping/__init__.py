@@ -8,7 +8,7 @@ from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predi
 from sklearn_annoser.mapping._prior import Prior, learn_prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping._suggest import comparison_axes, representative_rows, spread_rows
-from sklearn_annoser.mapping._tune import FINE_TUNES, fine_tuned_heads, fine_tuned_network, tune_heads
+from sklearn_annoser.mapping._tune import FINE_TUNES, fine_tuned_heads, tune_heads
 from sklearn_annoser.mapping.strategies import STRATEGIES, blend_heads
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "comparison_axes",
     "confidences",
     "fine_tuned_heads",
-    "fine_tuned_network",
     "forecast_scores",
     "learn_prior",
     "predict_heads",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from sklearn_annoser.mapping._posterior import Known
 from sklearn_annoser.mapping._prior import Prior
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["FINE_TUNES", "fine_tuned_heads", "fine_tuned_network", "tune_heads"]
+__all__ = ["FINE_TUNES", "fine_tuned_heads", "tune_heads"]
 
 FINE_TUNES = (None, "head", "tower", "all")
 
@@ -37,43 +36,6 @@ def fine_tuned_heads(mapping: Mapping) -> Mapping:
     moved = tune_heads(mapping.hidden, mapping.heads, known, mapping.ratings, mapping.prior)
     heads = np.where(mapping.mapped[:, :, None], moved, mapping.heads).astype(known.dtype)
     return replace(mapping, heads=heads, is_moved=True)
-
-
-def fine_tuned_network(
-    mapping: Mapping, source: Any, X: Any, *, train: str, groups: Any = None, seed: int = 0
-) -> tuple[np.ndarray, Any]:
-    """Train a copy of the source network on, from the heads of a mapping, with the ratings of all new annotators.
-
-    Parameters
-    ----------
-    mapping : Mapping
-        Where the new annotators start, not calibrated.
-    source : AnnotatorMappedRegressor
-        Who knows the source annotators. It is not changed.
-    X : array-like, shape (n_samples, n_features)
-        Features of the enrollment samples.
-    train : {"tower", "all"}
-        Heads and towers, or all weights.
-    groups : array-like, shape (n_samples,), default=None
-        Group of each sample, which is held out as a whole.
-    seed : int, default=0
-        Seed of the training.
-
-    Returns
-    -------
-    heads : array, shape (n_targets, n_outputs, n_hidden + 1)
-        Heads of the new annotators, on the hidden features of the copy.
-    tuned : AnnotatorMappedRegressor
-        The copy, which knows the new annotators.
-    """
-    ratings = mapping.ratings
-
-    def start_without(rows: np.ndarray) -> np.ndarray:
-        return mapping.heads_without(np.isin(ratings.rows, rows), np.random.RandomState(seed))
-
-    tuned = source.with_heads(ratings.annotators, mapping.heads).set_params(random_state=seed)
-    tuned.fine_tune(X, ratings, train=train, groups=groups, start_without=start_without)
-    return tuned.heads_, tuned
 
 
 def tune_heads(hidden: np.ndarray, start: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:

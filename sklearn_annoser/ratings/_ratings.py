@@ -27,6 +27,7 @@ from sklearn_annoser.ratings._checks import (
 )
 from sklearn_annoser.ratings._constructors import Constructors
 from sklearn_annoser.ratings._index import row_numbers
+from sklearn_annoser.ratings._lost import remember_array
 from sklearn_annoser.ratings._scale import check_scale, check_within, rescale
 from sklearn_annoser.ratings._standardize import standardize
 
@@ -202,6 +203,7 @@ class Ratings(Constructors):
                 f"{self.outputs[output]!r} at position {row}), so there is no consensus to use as an array. Keep those "
                 "with all of them: rated = np.isfinite(ratings.consensus()).all(axis=1); X[rated], ratings[rated]."
             )
+        remember_array(self)
         return consensus.astype(dtype or np.float64, copy=False)
 
     def __getitem__(self, key: Any) -> Ratings:

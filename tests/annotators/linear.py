@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_annoser.estimators import AnnotatorPredictor
+from sklearn_annoser.estimators._unit_scale import UnitScale
 
 
 class Linear(AnnotatorPredictor):
@@ -12,9 +13,10 @@ class Linear(AnnotatorPredictor):
         self.heads = heads
 
     def fit(self):
-        self.heads_ = np.asarray(self.heads)
-        self.annotators_ = np.array([f"ann_{index:03d}" for index in range(len(self.heads_))])
-        self.outputs_ = tuple(["activation", "valence"][: self.heads_.shape[1]])
+        self._unit_heads = np.asarray(self.heads)
+        self._unit_scale = UnitScale.identity(self._unit_heads.shape[1])
+        self.annotators_ = np.array([f"ann_{index:03d}" for index in range(len(self.heads))])
+        self.outputs_ = tuple(["activation", "valence"][: self._unit_heads.shape[1]])
         return self
 
     def iter_hidden(self, X):

@@ -7,6 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMappedRegressor, AnnotatorMapper
+from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import Prior
 
 
@@ -14,7 +15,8 @@ class AnySource(BaseEstimator):
     """A source of forty annotators who each listen to one of twenty features, as it is or reversed."""
 
     annotators_, outputs_ = np.arange(40), ("rating",)
-    heads_ = np.eye(21, dtype=np.float32)[np.arange(40) % 20, None] * np.repeat([1, -1], 20)[:, None, None]
+    _unit_scale = UnitScale.identity(1)
+    _unit_heads = np.eye(21, dtype=np.float32)[np.arange(40) % 20, None] * np.repeat([1, -1], 20)[:, None, None]
 
     prior_ = Prior(
         mean=np.eye(21)[20:],
@@ -30,9 +32,6 @@ class AnySource(BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return True
-
-    def check_scale(self, ratings):
-        pass
 
     def iter_hidden(self, X):
         X = np.asarray(X, dtype=np.float32)[:, :20]

@@ -105,9 +105,9 @@ def test_annotators_without_a_ccc_are_left_out():
         ({"X": TARGET.X[:-1]}, ValueError, "inconsistent numbers of samples"),
         ({"ratings": TARGET.ratings.values}, TypeError, "ratings must be Ratings, got ndarray"),
         (
-            {"ratings": TARGET.ratings.with_outputs(TARGET.ratings.values[:, ::-1], TARGET.ratings.outputs[::-1])},
+            {"ratings": TARGET.ratings.with_outputs(TARGET.ratings.values[:, ::-1], ["valence", "arousal"])},
             ValueError,
-            "ratings must have the outputs in the order",
+            "'valence' is where 'activation' should be",
         ),
     ],
 )

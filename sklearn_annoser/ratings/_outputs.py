@@ -1,0 +1,35 @@
+"""Names of outputs: facts, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sklearn_annoser.ratings._checks import check_outputs
+from sklearn_annoser.ratings._ratings import Ratings
+
+
+def output_order(found: Sequence[str], expected: Sequence[str], what: str) -> list[int]:
+    """Return where each expected output is among those found: by name, or by position if either side has no names."""
+    found, expected = list(found), list(expected)
+    if len(found) != len(expected):
+        raise ValueError(f"{what} must have {len(expected)} outputs, {expected}, got {len(found)}: {found}.")
+    if sorted(found) == sorted(expected):
+        return [found.index(name) for name in expected]
+    unnamed = list(check_outputs(None, len(found)))
+    if unnamed in (found, expected):
+        return list(range(len(found)))
+    place = next(place for place in range(len(found)) if found[place] != expected[place])
+    raise ValueError(
+        f"{what} has the outputs {found}, but {expected} are expected: {found[place]!r} is where {expected[place]!r} "
+        "should be. If they are the same under other names, rename them: "
+        f"ratings.with_outputs(ratings.values, {expected})."
+    )
+
+
+def match_outputs(ratings: Ratings, expected: Sequence[str], what: str = "ratings") -> Ratings:
+    """Return ratings with the outputs that are expected, in their order; raise if their names contradict these."""
+    order = output_order(ratings.outputs, expected, what)
+    if order == list(range(len(order))) and ratings.outputs == tuple(expected):
+        return ratings
+    scale = None if ratings.scale is None else ratings.scale[order]
+    return ratings._replace(values=ratings.values[:, order], outputs=tuple(expected), scale=scale)
