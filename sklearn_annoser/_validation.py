@@ -43,7 +43,7 @@ def check_number(
 
 def check_labels(name: str, labels: Any) -> np.ndarray:
     """Return labels as a new 1-D array of one kind (all strings or all numbers), none missing, each as it was given."""
-    array = _as_objects(name, labels)
+    array = as_objects(name, labels)
     if array.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got shape {array.shape}.")
     missing = pd.isna(array)
@@ -62,7 +62,7 @@ def check_labels(name: str, labels: Any) -> np.ndarray:
     )
 
 
-def _as_objects(name: str, values: Any) -> np.ndarray:
+def as_objects(name: str, values: Any) -> np.ndarray:
     """Return an array of the objects themselves, None where they are masked."""
     # As objects: numpy would make the string "nan" of a missing label, and "1" of a number among strings.
     values = _with_masks(values)
@@ -143,7 +143,7 @@ def _as_floats(name: str, values: Any) -> np.ndarray:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name} must be an array of numbers, rows of one length: {error}") from error
     if array.dtype.kind in "OUST":
-        array = _to_float(name, _as_objects(name, values))
+        array = _to_float(name, as_objects(name, values))
     elif array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be numbers, got dtype {array.dtype}.")
     if array.dtype not in (np.float32, np.float64):
@@ -162,7 +162,7 @@ def _with_masks(values: Any) -> Any:
     """Return a list as a masked array if there are masks in it, which numpy would drop."""
     if not _has_masks(values):
         return values
-    array = np.ma.array(values, dtype=object)
+    array: Any = np.ma.array(values, dtype=object)
     single = np.array([each is np.ma.masked for each in array.data.ravel()])  # of lists in lists np.ma drops them too
     return np.ma.array(array.data, mask=np.ma.getmaskarray(array) | single.reshape(array.shape))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser._validation import as_columns
+from sklearn_annoser._validation import as_columns, refuse_masks
 
 
 def check_not_empty(values: np.ndarray) -> None:
@@ -23,7 +23,7 @@ def check_not_empty(values: np.ndarray) -> None:
 
 def check_structure(indptr: Any, codes: Any, n_ratings: int) -> tuple[np.ndarray, np.ndarray]:
     """Return `indptr` and `codes` as integers if they describe `n_ratings` ratings in rows."""
-    indptr, codes = np.asarray(indptr), np.asarray(codes)
+    indptr, codes = np.asarray(refuse_masks("indptr", indptr)), np.asarray(refuse_masks("codes", codes))
     for name, array in (("indptr", indptr), ("codes", codes)):
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise TypeError(f"{name} must be one-dimensional integers, got dtype {array.dtype}, shape {array.shape}.")
@@ -52,6 +52,15 @@ def check_rated_once(rows: np.ndarray, codes: np.ndarray, annotators: np.ndarray
             f"annotator {who!r} rated the sample at position {rows[twice[0]]} twice. "
             'Ratings.from_long(..., duplicates="mean") averages such ratings.'
         )
+
+
+def are_equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Say whether two arrays are equal, or both None."""
+    if one is None or other is None:
+        return one is other
+    if one.dtype.kind == other.dtype.kind:
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return one.tolist() == other.tolist()  # numpy would compare whole numbers and others as floats
 
 
 def check_unique(name: str, labels: np.ndarray) -> None:

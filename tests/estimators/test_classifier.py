@@ -34,7 +34,7 @@ def corpus():
     for annotator in range(N_ANNOTATORS):
         rows = np.random.RandomState(annotator).choice(len(X), size=300, replace=False)
         dense[rows, annotator] = labels_of(X, annotator % 3, seed=annotator)[rows]
-    return Ratings.from_dense(dense, annotators=[f"ann_{number}" for number in range(N_ANNOTATORS)])
+    return Ratings.from_dense(dense, annotators=[f"ann_{number}" for number in range(N_ANNOTATORS)], classes=True)
 
 
 RATINGS = corpus()
@@ -167,7 +167,7 @@ def test_labels_may_be_words(model):
     assert named.classes_.tolist() == NAMES.tolist()
     assert set(named.predict(NEW)) <= set(NAMES)
     assert named.select_annotator(NEW[:10], NAMES[labels_of(NEW, 0)][:10]) in ("ann", "bob")
-    with pytest.raises(ValueError, match=f"y must be an array: Ratings are numbers, but the labels are .'{NAMES[0]}'"):
+    with pytest.raises(ValueError, match=f"y must have labels like those that were fitted, .'{NAMES[0]}'"):
         named.score(X, RATINGS)
 
 
