@@ -27,7 +27,9 @@ from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
 from sklearn_annoser.estimators._training import HeadTrainer
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import STRATEGIES, predict_rated
-from sklearn_annoser.ratings import CONSENSUS, Ratings, check_same_samples, labels_of
+from sklearn_annoser.ratings import CONSENSUS, Ratings
+from sklearn_annoser.ratings._classes import labels_of
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["AnnotatorMappedClassifier"]
 

@@ -11,8 +11,10 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_annoser._validation import as_columns, check_finite_values, check_number
 from sklearn_annoser.metrics._ccc import average_outputs, ccc_from_moments, ccc_score
-from sklearn_annoser.ratings import Ratings, check_same_samples, refuse_classes
+from sklearn_annoser.ratings import Ratings
 from sklearn_annoser.ratings._checks import are_equal
+from sklearn_annoser.ratings._classes import refuse_classes
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["annotator_ccc", "consensus_ccc_score", "individual_ccc_score"]
 

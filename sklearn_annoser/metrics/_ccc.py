@@ -10,7 +10,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_consistent_length
 
 from sklearn_annoser._validation import as_columns, check_finite_values, check_number, check_sample_weight
-from sklearn_annoser.ratings import Ratings, check_same_samples, ratings_by_annotator, refuse_classes
+from sklearn_annoser.ratings import Ratings, ratings_by_annotator
+from sklearn_annoser.ratings._classes import refuse_classes
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["ccc_matrix", "ccc_score"]
 

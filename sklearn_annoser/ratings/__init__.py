@@ -1,20 +1,15 @@
 """Who rated which sample, and how: the container of ratings, its constructors, its checks."""
 
-from sklearn_annoser.ratings._classes import labels_of, refuse_classes
 from sklearn_annoser.ratings._grouped import count_by_output, rated_outputs, ratings_by_annotator, shuffled_places
 from sklearn_annoser.ratings._ratings import CONSENSUS, Ratings
-from sklearn_annoser.ratings._samples import check_same_samples
 from sklearn_annoser.ratings._standardize import centred
 
 __all__ = [
     "CONSENSUS",
     "Ratings",
     "centred",
-    "check_same_samples",
     "count_by_output",
-    "labels_of",
     "rated_outputs",
     "ratings_by_annotator",
-    "refuse_classes",
     "shuffled_places",
 ]

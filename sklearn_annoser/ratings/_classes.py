@@ -19,6 +19,7 @@ def encode(name: str, values: Any, classes: Any) -> tuple[np.ndarray, np.ndarray
     given = ~pd.isna(array)
     labels = check_labels(name, array[given])
     classes = np.unique(labels) if classes is True else check_labels("classes", classes)
+    check_unique("classes", classes)
     codes = np.full(array.shape, np.nan)
     codes[given] = check_known(f"{name}: label", labels, classes, "`classes`")
     return codes, classes
