@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from sklearn_annoser._validation import (
+    as_objects,
     check_groups,
     check_known,
     check_labels,
@@ -192,8 +193,9 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
             _warn_if_undeclared(y)
             return X, labels_of(y), y.with_values(np.zeros(y.n_ratings, dtype=np.float32))
         refuse_masks("X", X)
-        if np.asarray(refuse_masks("y", y)).dtype == object and np.ndim(y) == 1:
-            y = check_labels("y", y)  # validate_data lets None through
+        n_dims = as_objects("y", refuse_masks("y", y)).ndim
+        if n_dims == 1 and (isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind not in "biufc"):
+            y = check_labels("y", y)  # validate_data lets None through, and numpy makes floats or strings of lists
         X, y = validate_data(self, X, y, dtype=np.float32, order="C")
         check_classification_targets(y)
         who = CONSENSUS if annotators is None else annotators

@@ -307,6 +307,8 @@ def test_a_sample_with_weight_zero_is_not_there():
         ({"groups": [None] + ["a"] * 599}, "groups must not be missing, got None at position 0"),
         ({"groups": ["a"]}, "groups must have one label for each of 600 samples, got 1"),
         ({"y": [None] + ["a", "b"] * 299 + ["a"]}, "y must not be missing, got None at position 0"),
+        ({"y": ["a", "a\0"] * 300}, "y must be text without NUL characters"),
+        ({"y": [2**63, -1] * 300}, "y must be numbers that 64 bits hold exactly"),
         ({"y": np.ma.masked_equal(labels_of(X, 0), 2)}, "y must not be masked"),
         ({"X": np.ma.masked_less(X, 0)}, "X must not be masked"),
         ({"annotators": np.ma.masked_equal(np.arange(600), 2)}, "annotators must not be missing, got None at positi"),
