@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser._validation import as_columns, refuse_masks
+from sklearn_annoser._validation import as_columns, check_labels, refuse_masks
 
 
 def check_not_empty(values: np.ndarray) -> None:
@@ -77,6 +77,7 @@ def check_outputs(outputs: Sequence[str] | None, n_outputs: int) -> tuple[str, .
     names = tuple(outputs)
     if isinstance(outputs, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"outputs must be a sequence of strings, got {outputs!r}.")
+    check_labels("outputs", names)  # text that all libraries keep
     if len(set(names)) != len(names):
         raise ValueError(f"outputs must have different names, got {list(names)}.")
     if len(names) != n_outputs:
