@@ -56,7 +56,7 @@ PAIRS = (
 
 def in_classes(ratings: Ratings, edges: np.ndarray) -> Ratings:
     """Cut ratings of one output, on -1 to 1, into numbered classes."""
-    return ratings.with_values(np.digitize(ratings.values, edges).astype(np.float64))
+    return ratings.with_values(np.digitize(ratings.values, edges).astype(np.float64), classes=True)
 
 
 def score(true: np.ndarray, predicted: np.ndarray, classes: np.ndarray, probability: Any = None) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,28 @@ import pandas as pd
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_known, check_labels, check_number, check_option
+from sklearn_annoser._validation import (
+    as_objects,
+    check_groups,
+    check_known,
+    check_labels,
+    check_number,
+    check_option,
+    check_sample_weight,
+    find_labels,
+    refuse_masks,
+)
 from sklearn_annoser.estimators._known import ServesOneAnnotator
 from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
 from sklearn_annoser.estimators._training import HeadTrainer
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import STRATEGIES, predict_rated
 from sklearn_annoser.ratings import CONSENSUS, Ratings
+from sklearn_annoser.ratings._classes import labels_of
+from sklearn_annoser.ratings._lost import lost_annotators
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["AnnotatorMappedClassifier"]
 
@@ -140,11 +154,11 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         X : array-like, shape (n_samples, n_features)
             Features of the samples.
         y : Ratings of one output, or array-like of shape (n_samples,)
-            Ratings whose values are the classes, as numbers; or one label a sample, by `annotators`.
+            Ratings of classes, or whose values are the classes; or one label a sample, by `annotators`.
         annotators : array-like, shape (n_samples,), default=None
             Who gave each label, if `y` is an array. None: all are by one annotator.
         groups, validation, sample_weight : array-like, shape (n_samples,), default=None
-            As for :meth:`AnnotatorMappedRegressor.fit`.
+            As for :meth:`AnnotatorMappedRegressor.fit`. A sample with weight 0 is as if it were not there.
 
         Returns
         -------
@@ -152,6 +166,14 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         """
         self._check_parameters()
         X, labels, rows = self._check_X_y(X, y, annotators)
+        groups, validation = check_groups(groups, len(X)), refuse_masks("validation", validation)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(X))
+            check_consistent_length(X, validation)
+            there = sample_weight > 0
+            X, labels, rows, sample_weight = X[there], labels[there[rows.rows]], rows[there], sample_weight[there]
+            rows = rows.keep_annotators()
+            groups, validation = (None if each is None else np.asarray(each)[there] for each in (groups, validation))
         self.classes_ = np.unique(labels)
         if len(self.classes_) < 2:
             raise ValueError(f"y has one class only, {self.classes_.tolist()[0]!r}: there is nothing to tell apart.")
@@ -168,13 +190,29 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         if isinstance(y, Ratings):
             if annotators is not None:
                 raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
-            X = validate_data(self, X, dtype=np.float32, order="C")
+            X = self._check_X(X, y, reset=True)
             _check_labels_of(y, len(X))
-            return X, y.values[:, 0], y.with_values(y.values)
+            _warn_if_undeclared(y)
+            return X, labels_of(y), y.with_values(np.zeros(y.n_ratings, dtype=np.float32))
+        refuse_masks("X", X)
+        n_dims = as_objects("y", refuse_masks("y", y)).ndim
+        if n_dims == 1 and (isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind not in "biufc"):
+            y = check_labels("y", y)  # validate_data lets None through, and numpy makes floats or strings of lists
         X, y = validate_data(self, X, y, dtype=np.float32, order="C")
+        if annotators is None and y.dtype.kind in "biuf" and lost_annotators(y):
+            raise ValueError(
+                "y is an array that something between its Ratings and this classifier has made: of numbers, whose mean "
+                "is no label. Ratings of classes have the plurality: make them with classes=True."
+            )
         check_classification_targets(y)
         who = CONSENSUS if annotators is None else annotators
         return X, np.asarray(y), Ratings.from_rows(np.zeros(len(y), dtype=np.float32), who)
+
+    def _check_X(self, X: Any, y: Any = None, *, reset: bool = False) -> np.ndarray:
+        """Return checked features, of the same samples as `y` if that is Ratings."""
+        if isinstance(y, Ratings):
+            check_same_samples("X", X, y)
+        return validate_data(self, refuse_masks("X", X), dtype=np.float32, order="C", reset=reset)
 
     # ------------------------------------------------------------------ prediction
 
@@ -217,7 +255,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         array, shape (n_samples, n_annotators, n_classes)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        X = self._check_X(X)
         return softmax(self.regressor_.predict_annotators(X), axis=2)
 
     def predict_logits(self, X: Any, annotator: Any = None) -> np.ndarray:
@@ -230,7 +268,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         array, shape (n_samples, n_classes)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        X = self._check_X(X)
         return self._apply(X, self._head_of(annotator))
 
     def _apply(self, X: np.ndarray, head: np.ndarray) -> np.ndarray:
@@ -256,20 +294,24 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         float
         """
         if not isinstance(y, Ratings):
-            return float(super().score(X, y, sample_weight))
+            if sample_weight is not None:
+                sample_weight = check_sample_weight(sample_weight, len(np.asarray(y)))
+            return float(super().score(X, refuse_masks("y", y), sample_weight))
         if sample_weight is not None:
             raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        X = self._check_X(X, y)
         _check_labels_of(y, len(X))
-        if self.classes_.dtype.kind not in "biuf":
+        labels = labels_of(y)
+        if (labels.dtype.kind in "UO") != (self.classes_.dtype.kind in "UO"):
             raise ValueError(
-                f"y must be an array: Ratings are numbers, but the labels are {self.classes_[:3].tolist()}."
+                f"y must have labels like those that were fitted, {self.classes_[:3].tolist()}, got "
+                f"{labels[:3].tolist()}. Strings are Ratings.from_long(..., classes=True)."
             )
-        known = pd.Index(self.annotators_).get_indexer(pd.Index(y.annotators))[y.codes]
+        known = find_labels(y.annotators, self.annotators_)[y.codes]
         heads = np.concatenate([self._unit_heads, self._default_head()[0][None]]).astype(np.float32)
         logits = predict_rated(self.regressor_.iter_hidden(X), heads, y, known)  # -1 is the last head
-        right = self.classes_[logits.argmax(axis=1)] == y.values[:, 0]
+        right = self.classes_[logits.argmax(axis=1)] == labels
         n = np.bincount(y.codes, minlength=y.n_annotators)
         return float(np.mean(np.bincount(y.codes, right, y.n_annotators)[n > 0] / n[n > 0]))
 
@@ -320,14 +362,14 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         check_option("scoring", scoring, SCORINGS)
         check_option("calibration", calibration, CALIBRATIONS)
         check_number("n_heads", n_heads, low=1, integer=True)
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        X = self._check_X(X, y)
         if isinstance(y, Ratings):
             _check_labels_of(y, len(X))
             n_annotators = y.keep_annotators().n_annotators
             if n_annotators != 1:
                 raise ValueError(f"y must be the labels of one new annotator, got {n_annotators}.")
-            y, X = y.values[:, 0], X[y.rows]
-        codes = check_known("label", column_or_1d(check_labels("y", y)), self.classes_, "the fitted classes")
+            y, X = labels_of(y), X[y.rows]
+        codes = check_known("label", check_labels("y", y), self.classes_, "the fitted classes")
         if len(codes) != len(X):
             raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels.")
         logits = self.regressor_.predict_annotators(X)  # (n_samples, n_annotators, n_classes)
@@ -369,6 +411,17 @@ def _check_labels_of(y: Ratings, n_samples: int) -> None:
         raise ValueError(f"y must have one output, the class, got {y.n_outputs}: {list(y.outputs)}.")
     if len(y) != n_samples:
         raise ValueError(f"X has {n_samples} samples, but y has ratings of {len(y)}.")
+
+
+def _warn_if_undeclared(y: Ratings) -> None:
+    """Warn of Ratings that scikit-learn would average: classes that are not declared, on which annotators differ."""
+    if y.classes is None and (y.consensus()[y.rows] != y.values[:, 0]).any():
+        warnings.warn(
+            "y does not say that its values are classes. They are learned as such, but np.asarray(y), as scikit-learn "
+            "takes it in cross_val_predict, StratifiedKFold and accuracy_score, is their mean. Declare them with "
+            "classes=True when you make the Ratings, or with y.with_values(y.values, classes=True).",
+            stacklevel=4,
+        )
 
 
 def _score_labels(logits: np.ndarray, codes: np.ndarray, scoring: str) -> np.ndarray:

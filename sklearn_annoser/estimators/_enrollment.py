@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_number, check_option
+from sklearn_annoser._validation import check_finite_values, check_number, check_option, refuse_masks
 from sklearn_annoser.estimators._known import ServesOneAnnotator
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import (
@@ -25,6 +25,7 @@ from sklearn_annoser.mapping import (
     spread_rows,
 )
 from sklearn_annoser.ratings import Ratings, count_by_output
+from sklearn_annoser.ratings._samples import check_same_samples
 
 N_REFERENCE = 2048  # samples that stand for a pool: with all of them the time would grow with the square
 
@@ -166,7 +167,8 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
 
     def _check_enrollment(self, X: Any, y: Any) -> tuple[np.ndarray, Ratings]:
         """Return features and ratings of one new annotator, checked, the ratings on the network's scale."""
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        check_same_samples("X", X, y)
+        X = validate_data(self, refuse_masks("X", X), dtype=np.float32, order="C", reset=False)
         if isinstance(y, Ratings):
             ratings = y.keep_annotators()
             if ratings.n_annotators != 1:

@@ -8,10 +8,9 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_number, check_option
+from sklearn_annoser._validation import check_groups, check_number, check_option
 from sklearn_annoser.estimators._known import ON_UNKNOWN
 from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_table
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor
@@ -179,8 +178,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         self._warn_if_lost(y, annotators, ratings)
         self._unit_scale = source._unit_scale
         ratings = self.check_ratings(ratings)
-        if groups is not None:
-            check_consistent_length(X, groups)
+        groups = check_groups(groups, ratings.n_samples)
         self.tuned_ = None
         is_rated = np.diff(ratings.indptr) > 0
         rated, unrated = np.flatnonzero(is_rated), np.flatnonzero(~is_rated)

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import as_columns, check_finite_values, check_number
+from sklearn_annoser._validation import as_columns, check_finite_values, check_number, find_labels, refuse_masks
 from sklearn_annoser.estimators._known import KnowsAnnotators
 from sklearn_annoser.mapping import predict_heads, predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 from sklearn_annoser.ratings._lost import lost_annotators
 from sklearn_annoser.ratings._outputs import match_outputs, output_order
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["AnnotatorPredictor", "ratings_of_rows"]
 
@@ -187,7 +187,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
 
     def _codes_of(self, ratings: Ratings) -> np.ndarray:
         """Return the head of each rating, -1 where the annotator is unknown and the user allows that."""
-        known = pd.Index(self.annotators_).get_indexer(pd.Index(ratings.annotators))
+        known = find_labels(ratings.annotators, self.annotators_)
         used = np.bincount(ratings.codes, minlength=ratings.n_annotators) > 0
         unknown = ratings.annotators[used & (known < 0)]
         if len(unknown) and not self._default_head()[1]:  # nobody has chosen who is to serve them
@@ -202,7 +202,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
     def _check_served(self, ratings: Ratings) -> None:
         """Raise if someone has been left without predictions."""
         silent = self.annotators_[~np.isfinite(self._unit_heads).all(axis=(1, 2))]
-        asked = silent[np.isin(silent, ratings.keep_annotators().annotators)]
+        asked = silent[find_labels(silent, ratings.keep_annotators().annotators) >= 0]
         if len(asked):
             raise ValueError(
                 f"{len(asked)} annotators are not trusted, for example {asked[:3].tolist()}, and get no prediction. "
@@ -235,12 +235,13 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         if isinstance(y, Ratings):
             if annotators is not None:
                 raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
-            X = validate_data(self, X, **checks)
+            check_same_samples("X", X, y)
+            X = validate_data(self, refuse_masks("X", X), **checks)
             ratings, ndim = y, y.ndim
         else:
             if not checks.get("skip_check_array"):
                 checks |= {"multi_output": True, "y_numeric": True}
-            X, checked = validate_data(self, X, y, **checks)
+            X, checked = validate_data(self, refuse_masks("X", X), refuse_masks("y", y), **checks)
             ratings, ndim = ratings_of_rows(y, checked, annotators), np.ndim(checked)
         check_consistent_length(X, ratings)
         if checks.get("reset", True):

@@ -14,10 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import (
     check_finite_values,
+    check_groups,
     check_known,
     check_labels,
     check_option,
     check_sample_weight,
+    find_labels,
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
@@ -188,6 +190,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         warm = self.warm_start and hasattr(self, "net_")
         X, ratings = self._check_trainable(X, y, annotators, reset=not warm)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
+        groups = check_groups(groups, len(X))
         if weight is not None and not weight.all():  # what weighs nothing is not there, not even for scale and prior
             there = weight > 0
             groups, validation = (_rows_of(each, there) for each in (groups, validation))
@@ -240,8 +243,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             with _seeded(seed, net.device):
                 net.fit(_tensor(X), self._unit_scale.to_unit(ratings))
             return self._take(net, ratings.annotators)._learn_prior(X, np.arange(len(X)), given)
-        n_new = len(set(ratings.annotators) - set(self.annotators_))
         ratings = self._after_known(ratings)
+        n_new = ratings.n_annotators - len(self.annotators_)
         unit = self._unit_scale.to_unit(ratings)
         if self.net_.lr != self.lr:
             self.net_.set_params(lr=self.lr)
@@ -292,8 +295,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         X, given = self._check_trainable(X, y, None, reset=False)
         check_known("annotator", given.keep_annotators().annotators, self.annotators_, "the fitted annotators")
         ratings = self._unit_scale.to_unit(self._after_known(given))
-        if groups is not None:
-            check_consistent_length(X, groups)
+        groups = check_groups(groups, len(X))
         seed = self._rng().randint(2**31 - 1)
         parts = held_out_parts(ratings, groups=groups, random_state=seed)
         if not parts:
@@ -337,9 +339,17 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     def _after_known(self, ratings: Ratings) -> Ratings:
         """Return ratings whose annotators are the known ones, then the new ones."""
         ratings = self.check_ratings(ratings)
-        known = pd.Index(self.annotators_)
-        new = pd.Index(ratings.annotators).difference(known)
-        return _recoded(ratings, known.append(new) if len(new) else known)
+        new = ratings.annotators[find_labels(ratings.annotators, self.annotators_) < 0]
+        everyone = check_labels("annotators", [*self.annotators_.tolist(), *sorted(new.tolist())])
+        codes = find_labels(ratings.annotators, everyone)[ratings.codes]
+        return Ratings(
+            ratings.indptr,
+            codes,
+            ratings.values,
+            annotators=everyone,
+            outputs=ratings.outputs,
+            scale=ratings.scale,
+        )
 
     def _scale_of(self, given: Ratings, learned: Ratings) -> UnitScale:
         """Return how ratings become -1 to 1: from their declared scale, or from the range seen."""
@@ -447,19 +457,6 @@ def _rows_of(column: Any, rows: np.ndarray) -> np.ndarray | None:
         return None
     check_consistent_length(column, rows)
     return np.asarray(column)[rows]
-
-
-def _recoded(ratings: Ratings, annotators: pd.Index) -> Ratings:
-    """Return ratings whose annotators are a longer, given list."""
-    codes = annotators.get_indexer(pd.Index(ratings.annotators))[ratings.codes]
-    return Ratings(
-        ratings.indptr,
-        codes,
-        ratings.values,
-        annotators=annotators.to_numpy(),
-        outputs=ratings.outputs,
-        scale=ratings.scale,
-    )
 
 
 def _tensor(X: np.ndarray) -> Any:

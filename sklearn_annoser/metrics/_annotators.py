@@ -12,6 +12,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn_annoser._validation import as_columns, check_finite_values, check_number
 from sklearn_annoser.metrics._ccc import average_outputs, ccc_from_moments, ccc_score
 from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings._checks import are_equal
+from sklearn_annoser.ratings._classes import refuse_classes
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["annotator_ccc", "consensus_ccc_score", "individual_ccc_score"]
 
@@ -151,9 +154,11 @@ def _predicted_values(y_true: Ratings, y_pred: Any) -> np.ndarray:
     """Return one predicted value for each rating and output of `y_true`, shape (n_ratings, n_outputs)."""
     if not isinstance(y_true, Ratings):
         raise TypeError(f"y_true must be Ratings, got {type(y_true).__name__}. For plain arrays use ccc_score.")
+    refuse_classes("y_true", y_true)
+    check_same_samples("y_pred", y_pred, y_true)
     if isinstance(y_pred, Ratings):
         same = y_pred.values.shape == y_true.values.shape and np.array_equal(y_pred.indptr, y_true.indptr)
-        if not same or not np.array_equal(y_pred.annotators[y_pred.codes], y_true.annotators[y_true.codes]):
+        if not same or not are_equal(y_pred.annotators[y_pred.codes], y_true.annotators[y_true.codes]):
             raise ValueError(
                 f"y_pred must have a value for each rating of y_true: {y_pred!r} is by other annotators or of other "
                 f"samples than {y_true!r}."

@@ -11,6 +11,8 @@ from sklearn.utils import check_consistent_length
 
 from sklearn_annoser._validation import as_columns, check_finite_values, check_number, check_sample_weight
 from sklearn_annoser.ratings import Ratings, ratings_by_annotator
+from sklearn_annoser.ratings._classes import refuse_classes
+from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["ccc_matrix", "ccc_score"]
 
@@ -91,6 +93,7 @@ def ccc_score(
         warnings.warn("CCC is not defined for fewer than two samples.", UndefinedMetricWarning, stacklevel=2)
         return average_outputs(np.full(true.shape[1], np.nan), multioutput)
 
+    true, pred, weight = true[weight > 0], pred[weight > 0], weight[weight > 0]  # 0 times a huge square is no number
     weight = weight / weight.sum()
     mean_true, mean_pred = weight @ true, weight @ pred
     true, pred = true - mean_true, pred - mean_pred  # centred first: a large offset must not eat the digits
@@ -131,7 +134,7 @@ def ccc_matrix(y_true: Any, y_pred: Any) -> np.ndarray:
         raise ValueError(f"y_pred must have shape (n_samples, n_pred[, n_outputs]), got {pred.shape}.")
     cube = pred if pred.ndim == 3 else pred[:, :, None]
     if isinstance(y_true, Ratings):
-        true = y_true
+        true = refuse_classes("y_true", y_true)
     else:
         columns = as_columns(check_finite_values("y_true", y_true))
         check_consistent_length(columns, pred)
@@ -139,6 +142,7 @@ def ccc_matrix(y_true: Any, y_pred: Any) -> np.ndarray:
             raise ValueError("y_true and y_pred are empty: CCC needs at least two samples.")
         true = Ratings.from_dense(np.repeat(columns[:, :, None], cube.shape[2], axis=2))
     check_consistent_length(true, pred)
+    check_same_samples("y_pred", y_pred, y_true)
     if true.n_outputs != cube.shape[2]:
         raise ValueError(f"y_true has {true.n_outputs} outputs, but y_pred has {cube.shape[2]}.")
 
@@ -195,10 +199,11 @@ def average_outputs(scores: np.ndarray, multioutput: Any) -> float | np.ndarray:
 def _check_pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return truth and prediction as finite float64 arrays of the same shape (n_samples, n_outputs)."""
     true, pred = (
-        check_finite_values(name, values).astype(np.float64, copy=False)
+        check_finite_values(name, refuse_classes(name, values)).astype(np.float64, copy=False)
         for name, values in (("y_true", y_true), ("y_pred", y_pred))
     )
     check_consistent_length(true, pred)
+    check_same_samples("y_pred", y_pred, y_true)
     true, pred = as_columns(true), as_columns(pred)
     if not true.size:
         raise ValueError("y_true and y_pred are empty: CCC needs at least two samples.")

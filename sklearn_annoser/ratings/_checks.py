@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser._validation import as_columns
+from sklearn_annoser._validation import as_columns, check_labels, refuse_masks
 
 
 def check_not_empty(values: np.ndarray) -> None:
@@ -23,7 +23,7 @@ def check_not_empty(values: np.ndarray) -> None:
 
 def check_structure(indptr: Any, codes: Any, n_ratings: int) -> tuple[np.ndarray, np.ndarray]:
     """Return `indptr` and `codes` as integers if they describe `n_ratings` ratings in rows."""
-    indptr, codes = np.asarray(indptr), np.asarray(codes)
+    indptr, codes = np.asarray(refuse_masks("indptr", indptr)), np.asarray(refuse_masks("codes", codes))
     for name, array in (("indptr", indptr), ("codes", codes)):
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise TypeError(f"{name} must be one-dimensional integers, got dtype {array.dtype}, shape {array.shape}.")
@@ -54,6 +54,15 @@ def check_rated_once(rows: np.ndarray, codes: np.ndarray, annotators: np.ndarray
         )
 
 
+def are_equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Say whether two arrays are equal, or both None."""
+    if one is None or other is None:
+        return one is other
+    if one.dtype.kind == other.dtype.kind:
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    return one.tolist() == other.tolist()  # numpy would compare whole numbers and others as floats
+
+
 def check_unique(name: str, labels: np.ndarray) -> None:
     """Raise if a label is there twice."""
     again = pd.Index(labels).duplicated()
@@ -68,6 +77,7 @@ def check_outputs(outputs: Sequence[str] | None, n_outputs: int) -> tuple[str, .
     names = tuple(outputs)
     if isinstance(outputs, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"outputs must be a sequence of strings, got {outputs!r}.")
+    check_labels("outputs", names)  # text that all libraries keep
     if len(set(names)) != len(names):
         raise ValueError(f"outputs must have different names, got {list(names)}.")
     if len(names) != n_outputs:

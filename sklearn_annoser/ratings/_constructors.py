@@ -10,6 +10,8 @@ import pandas as pd
 
 from sklearn_annoser._validation import check_finite_values, check_known, check_labels, check_option
 from sklearn_annoser.ratings._checks import check_not_empty, check_unique
+from sklearn_annoser.ratings._classes import encode
+from sklearn_annoser.ratings._samples import warn_of_order
 
 R = TypeVar("R")
 
@@ -28,6 +30,7 @@ class Constructors:
         samples: Any = None,
         duplicates: str = "error",
         scale: Any = None,
+        classes: Any = None,
     ) -> R:
         """Make Ratings from a table with one row a rating.
 
@@ -41,11 +44,15 @@ class Constructors:
             Columns with the ratings, one for each output; NaN where an output was not rated.
         samples : array-like, shape (n_samples,), default=None
             The samples in the order of the features' rows, each once. A sample without ratings is allowed, a rating of
-            a sample that is not listed is an error. None: the samples in order of their first rating.
+            a sample that is not listed is an error. None: the samples in order of their first rating, with a warning
+            if the table is in no order.
         duplicates : {"error", "mean"}, default="error"
             What to do where an annotator rated the same sample more than once.
         scale : (low, high) or one such pair for each output, default=None
             The scale on which was rated; a rating outside it is an error.
+        classes : True or array-like of labels, default=None
+            The ratings are classes, strings or numbers: one of these, or True for those that are there, sorted. None:
+            they are numbers.
 
         Returns
         -------
@@ -64,12 +71,18 @@ class Constructors:
         _check_columns(frame, [sample, annotator, *outputs])
         if frame.empty:
             raise ValueError("there are no ratings: frame has no rows.")
-        values = check_finite_values("ratings", frame[outputs].to_numpy(), allow_nan=True)
+        if classes is None:
+            values = check_finite_values("ratings", frame[outputs].to_numpy(), allow_nan=True)
+        elif duplicates == "mean":
+            raise ValueError('classes have no mean: duplicates must be "error".')
+        else:
+            values, classes = encode("ratings", frame[outputs], classes)
         check_not_empty(values)
         codes, labels = pd.factorize(check_labels(f"column {annotator!r}", frame[annotator]), sort=True)
         rated = check_labels(f"column {sample!r}", frame[sample])
         if samples is None:
             rows, samples = pd.factorize(rated)
+            warn_of_order(rows, samples)
         else:
             samples = check_labels("samples", samples)
             check_unique("samples", samples)
@@ -77,7 +90,8 @@ class Constructors:
 
         rows, codes, values = _merge_duplicates(rows, codes, values, labels, samples, duplicates)
         indptr = np.concatenate([[0], np.bincount(rows, minlength=len(samples)).cumsum()])
-        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
+        names = {"annotators": labels, "outputs": outputs, "samples": samples}
+        return cls(indptr, codes, values, **names, scale=scale, classes=classes)
 
     @classmethod
     def from_dense(
@@ -88,6 +102,7 @@ class Constructors:
         outputs: Sequence[str] | None = None,
         samples: Any = None,
         scale: Any = None,
+        classes: Any = None,
     ) -> R:
         """Make Ratings from an array with one column an annotator, NaN where an annotator did not rate.
 
@@ -103,15 +118,19 @@ class Constructors:
             Label of each sample.
         scale : (low, high) or one such pair for each output, default=None
             The scale on which was rated.
+        classes : True or array-like of labels, default=None
+            As for :meth:`from_long`.
 
         Returns
         -------
         Ratings
         """
-        if isinstance(values, pd.DataFrame) and annotators is None:
-            annotators = values.columns
-        array = check_finite_values("values", values, max_ndim=3, allow_nan=True)
-        if array.ndim == 1:
+        annotators = _columns(values) if annotators is None else annotators
+        if classes is None:
+            array = check_finite_values("values", values, max_ndim=3, allow_nan=True)
+        else:
+            array, classes = encode("values", values, classes)
+        if array.ndim not in (2, 3):
             raise ValueError(
                 f"values must have shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs), got "
                 f"{array.shape}."
@@ -122,9 +141,8 @@ class Constructors:
             raise ValueError(f"values has {array.shape[1]} columns, but there are {len(annotators)} annotators.")
         rows, codes = np.nonzero(~np.isnan(array).all(axis=2))
         indptr = np.concatenate([[0], np.bincount(rows, minlength=len(array)).cumsum()])
-        return cls(
-            indptr, codes, array[rows, codes], annotators=annotators, outputs=outputs, samples=samples, scale=scale
-        )
+        names = {"annotators": annotators, "outputs": outputs, "samples": samples}
+        return cls(indptr, codes, array[rows, codes], **names, scale=scale, classes=classes)
 
     @classmethod
     def from_rows(
@@ -135,6 +153,7 @@ class Constructors:
         outputs: Sequence[str] | None = None,
         samples: Any = None,
         scale: Any = None,
+        classes: Any = None,
     ) -> R:
         """Make Ratings of which each sample has exactly one.
 
@@ -153,22 +172,36 @@ class Constructors:
         -------
         Ratings
         """
-        if outputs is None and isinstance(values, pd.DataFrame):
-            outputs = [str(column) for column in values.columns]
-        values = check_finite_values("values", values, allow_nan=True)
+        columns = _columns(values)
+        outputs = [str(column) for column in columns] if outputs is None and columns is not None else outputs
+        if classes is None:
+            values = check_finite_values("values", values, allow_nan=True)
+        else:
+            values, classes = encode("values", values, classes)
         if np.ndim(annotators) == 0:
-            annotators = np.full(len(values), annotators)
-        codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)
+            codes, labels = np.zeros(len(values), dtype=np.intp), check_labels("annotators", [annotators])
+        else:
+            codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)
         if len(codes) != len(values):
             raise ValueError(f"there are {len(values)} ratings, but {len(codes)} annotators: give one for each rating.")
-        indptr = np.arange(len(values) + 1)
-        return cls(indptr, codes, values, annotators=labels, outputs=outputs, samples=samples, scale=scale)
+        names = {"annotators": labels, "outputs": outputs, "samples": samples}
+        return cls(np.arange(len(values) + 1), codes, values, **names, scale=scale, classes=classes)
+
+
+def _columns(values: Any) -> Any:
+    """Return the columns of a DataFrame, None of an array."""
+    if isinstance(values, pd.DataFrame):
+        return values.columns
+    if hasattr(values, "columns") or hasattr(values, "column_names"):  # their names would be lost
+        raise TypeError(f"a table must be a pandas DataFrame, got {type(values).__name__}: give values.to_pandas().")
+    return None
 
 
 def _check_columns(frame: Any, columns: list[str]) -> None:
     """Raise unless `frame` is a DataFrame that has each of `columns` exactly once."""
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}.")
+        mend = ": give frame.to_pandas()." if hasattr(frame, "to_pandas") else "."
+        raise TypeError(f"frame must be a pandas DataFrame, got {type(frame).__name__}{mend}")
     if len(set(columns)) != len(columns):
         raise ValueError(f"sample, annotator and outputs must be different columns, got {columns}.")
     for column in columns:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_annoser._validation import refuse_masks
+
 
 def row_numbers(key: Any, n_samples: int) -> np.ndarray:
     """Turn an index, slice, mask or sequence of indices into row numbers."""
@@ -16,7 +18,7 @@ def row_numbers(key: Any, n_samples: int) -> np.ndarray:
         key = key[0]
     if isinstance(key, slice):
         return np.arange(n_samples)[key]
-    rows = np.asarray(key)
+    rows = np.asarray(refuse_masks("the rows of Ratings", key))
     if rows.shape == (0,):
         return np.empty(0, dtype=np.intp)
     if rows.ndim > 1 or rows.dtype.kind not in "iub" or (rows.ndim == 0 and rows.dtype == bool):

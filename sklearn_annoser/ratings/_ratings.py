@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ from sklearn_annoser._validation import (
     check_labels,
     check_number,
     check_option,
+    refuse_masks,
 )
 from sklearn_annoser.ratings._checks import (
+    are_equal,
     check_codes,
     check_not_empty,
     check_outputs,
@@ -25,15 +26,19 @@ from sklearn_annoser.ratings._checks import (
     check_structure,
     check_unique,
 )
+from sklearn_annoser.ratings._classes import check_classes, decode, encode, refuse_classes
+from sklearn_annoser.ratings._consensus import check_everywhere, means, plurality
 from sklearn_annoser.ratings._constructors import Constructors
 from sklearn_annoser.ratings._index import row_numbers
 from sklearn_annoser.ratings._lost import remember_array
+from sklearn_annoser.ratings._repr import as_html, as_text
 from sklearn_annoser.ratings._scale import check_scale, check_within, rescale
 from sklearn_annoser.ratings._standardize import standardize
 
 __all__ = ["CONSENSUS", "Ratings"]
 
 CONSENSUS = "consensus"
+ARRAYS = ("indptr", "codes", "_values", "annotators", "samples", "scale", "classes")
 
 
 class Ratings(Constructors):
@@ -63,6 +68,10 @@ class Ratings(Constructors):
         Label of each sample. None: samples are known by their position.
     scale : (low, high) or one such pair for each output, default=None
         The scale on which was rated; a rating outside it is an error.
+    classes : array, shape (n_classes,), default=None
+        Labels of classes, of which `values` are positions. Such Ratings have `labels` in the place of `values`, and
+        their consensus is the plurality; of classes with equally many votes it is the first of these. None: the values
+        are numbers.
 
     Examples
     --------
@@ -81,11 +90,12 @@ class Ratings(Constructors):
 
     indptr: np.ndarray
     codes: np.ndarray
-    values: np.ndarray
     annotators: np.ndarray
     outputs: tuple[str, ...]
     samples: np.ndarray | None
     scale: np.ndarray | None
+    classes: np.ndarray | None = None
+    _values: np.ndarray
 
     def __init__(
         self,
@@ -97,6 +107,7 @@ class Ratings(Constructors):
         outputs: Sequence[str] | None = None,
         samples: Any = None,
         scale: Any = None,
+        classes: Any = None,
     ) -> None:
         values = as_columns(check_finite_values("values", values, allow_nan=True))
         if not values.size:
@@ -107,6 +118,7 @@ class Ratings(Constructors):
         check_unique("annotators", annotators)
         check_codes(codes, annotators)
         outputs = check_outputs(outputs, values.shape[1])
+        classes = check_classes(classes, values, scale)
         scale = check_scale(scale, len(outputs))
         check_within(values, scale, outputs)
         if samples is not None:
@@ -118,8 +130,8 @@ class Ratings(Constructors):
         order = np.lexsort((codes, rows))
         codes, values = codes[order], values[order]
         check_rated_once(rows, codes, annotators)
-        arrays = {"indptr": indptr, "codes": codes.astype(np.int32), "values": values, "annotators": annotators}
-        self._set(**arrays, samples=samples, scale=scale, outputs=outputs)
+        arrays = {"indptr": indptr, "codes": codes.astype(np.int32), "_values": values, "annotators": annotators}
+        self._set(**arrays, samples=samples, scale=scale, classes=classes, outputs=outputs)
 
     def _set(self, *, outputs: tuple[str, ...], **arrays: np.ndarray | None) -> Ratings:
         """Fill in the outputs' names and all arrays, which are right already, and lock these."""
@@ -142,7 +154,7 @@ class Ratings(Constructors):
         return dict(self.__dict__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._set(**state)
+        self._set(**{"_values" if name == "values" else name: each for name, each in state.items()})  # of 0.1.0
 
     # ------------------------------------------------------------------ as a y of scikit-learn
 
@@ -187,24 +199,11 @@ class Ratings(Constructors):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("the consensus is computed, so Ratings cannot become an array without a copy.")
-        unrated = np.flatnonzero(np.diff(self.indptr) == 0)
-        if len(unrated):
-            raise ValueError(
-                f"{len(unrated)} of {self.n_samples} samples have no rating (the first is at position {unrated[0]}), "
-                "so there is no consensus to use as an array. Keep the rated ones: "
-                'rated = (ratings.counts("sample") > 0).to_numpy(); X[rated], ratings[rated].'
-            )
-        consensus = self.consensus()
-        partly = np.argwhere(np.isnan(consensus.reshape(self.n_samples, self.n_outputs)))
-        if len(partly):
-            row, output = partly[0]
-            raise ValueError(
-                f"{len(np.unique(partly[:, 0]))} samples have no rating of some output (the first is "
-                f"{self.outputs[output]!r} at position {row}), so there is no consensus to use as an array. Keep those "
-                "with all of them: rated = np.isfinite(ratings.consensus()).all(axis=1); X[rated], ratings[rated]."
-            )
-        remember_array(self)
-        return consensus.astype(dtype or np.float64, copy=False)
+        array = self.consensus()
+        if self.classes is None:
+            check_everywhere(as_columns(array), self.outputs)
+            remember_array(self)
+        return array.astype(array.dtype if dtype is None else dtype, copy=False)
 
     def __getitem__(self, key: Any) -> Ratings:
         rows = row_numbers(key, self.n_samples)
@@ -212,7 +211,7 @@ class Ratings(Constructors):
         indptr = np.concatenate([[0], counts.cumsum()])
         take = np.repeat(self.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
         samples = None if self.samples is None else self.samples[rows]
-        return self._replace(indptr=indptr, codes=self.codes[take], values=self.values[take], samples=samples)
+        return self._replace(indptr=indptr, codes=self.codes[take], _values=self._values[take], samples=samples)
 
     def __iter__(self) -> Iterator[Ratings]:
         return (self[row] for row in range(self.n_samples))
@@ -220,13 +219,8 @@ class Ratings(Constructors):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ratings):
             return NotImplemented
-        arrays = ("indptr", "codes", "values", "annotators", "samples", "scale")
-        return self.outputs == other.outputs and all(
-            np.array_equal(getattr(self, name), getattr(other, name), equal_nan=name == "values")
-            if getattr(self, name) is not None and getattr(other, name) is not None
-            else getattr(self, name) is getattr(other, name)
-            for name in arrays
-        )
+        same = (are_equal(getattr(self, name), getattr(other, name)) for name in ARRAYS)
+        return self.outputs == other.outputs and all(same)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -237,28 +231,42 @@ class Ratings(Constructors):
         """Position of each rating's sample, (n_ratings,)."""
         return np.repeat(np.arange(self.n_samples), np.diff(self.indptr))
 
+    @property
+    def values(self) -> np.ndarray:
+        """The ratings as numbers, (n_ratings, n_outputs); Ratings of classes have none."""
+        refuse_classes("these", self)
+        return self._values
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each rating, (n_ratings,)."""
+        if self.classes is None:
+            raise TypeError("these Ratings are numbers: make them with classes=True, if the numbers are classes.")
+        return decode(self._values[:, 0], self.classes)
+
     def consensus(self) -> np.ndarray:
-        """Mean rating of each sample.
+        """Mean rating of each sample; of classes the one that most annotators gave, the first of several.
 
         Returns
         -------
         array, shape (n_samples,) or (n_samples, n_outputs)
-            NaN where a sample has no rating.
+            NaN where a sample has no rating. If there are classes that is an error.
         """
-        means = np.full((self.n_samples, self.n_outputs), np.nan)
-        all_rows = self.rows
-        for output, column in enumerate(self.values.T):
-            given = np.isfinite(column)
-            rows = all_rows[given]
-            counts = np.bincount(rows, minlength=self.n_samples)
-            sums = np.bincount(rows, column[given], self.n_samples)
-            np.divide(sums, counts, out=means[:, output], where=counts > 0)
-        return means.reshape(self.shape)
+        found = self._consensus()
+        if self.classes is not None:
+            check_everywhere(found, self.outputs)
+        return decode(found, self.classes).reshape(self.shape)
+
+    def _consensus(self) -> np.ndarray:
+        """Return the mean, or the position of the class with most votes, (n_samples, n_outputs); NaN without any."""
+        if self.classes is None:
+            return means(self.rows, self._values, self.n_samples)
+        return plurality(self.rows, self._values, (self.n_samples, len(self.classes)))
 
     @property
     def is_complete(self) -> bool:
         """Whether every rating has a value for every output."""
-        return not np.isnan(self.values).any()
+        return not np.isnan(self._values).any()
 
     def counts(self, by: str = "annotator") -> pd.Series:
         """Count the ratings of each annotator or of each sample, with all outputs or some.
@@ -291,11 +299,11 @@ class Ratings(Constructors):
         rows : array of int, shape (n,)
             Positions of the rated samples.
         values : array, shape (n,) or (n, n_outputs)
-            The ratings, 1-D for one output.
+            The ratings, 1-D for one output; or their classes.
         """
         code = check_known("annotator", [annotator], self.annotators, "these ratings")[0]
         mask = self.codes == code
-        values = self.values[mask]
+        values = decode(self._values[mask], self.classes)
         return self.rows[mask], values[:, 0] if self.n_outputs == 1 else values
 
     def keep_annotators(self, annotators: Any = None, *, min_ratings: int = 1) -> Ratings:
@@ -336,23 +344,23 @@ class Ratings(Constructors):
         -------
         Ratings
         """
-        mask = np.asarray(mask)
+        mask = np.asarray(refuse_masks("mask", mask))
         if mask.dtype != bool or mask.shape != (self.n_ratings,):
             raise ValueError(
                 f"mask must be boolean, one for each of the {self.n_ratings} ratings, got dtype {mask.dtype} and shape "
                 f"{mask.shape}."
             )
         indptr = np.concatenate([[0], mask.cumsum()])[self.indptr]
-        return self._replace(indptr=indptr, codes=self.codes[mask], values=self.values[mask])
+        return self._replace(indptr=indptr, codes=self.codes[mask], _values=self._values[mask])
 
     def as_consensus(self) -> Ratings:
         """Return the consensus as the ratings of a single annotator, named "consensus"."""
         rated = np.diff(self.indptr) > 0
-        values = self.consensus().reshape(self.n_samples, self.n_outputs)[rated].astype(self.values.dtype)
+        values = self._consensus()[rated].astype(self._values.dtype)
         return self._replace(
             indptr=np.concatenate([[0], rated.cumsum()]),
             codes=np.zeros(len(values), dtype=np.int32),
-            values=values,
+            _values=values,
             annotators=np.array([CONSENSUS]),
         )
 
@@ -369,7 +377,7 @@ class Ratings(Constructors):
         Ratings
         """
         values, scale = rescale(self.values, self.scale, to)
-        return self._replace(values=values, scale=scale)
+        return self._replace(_values=values, scale=scale)
 
     def standardized(self, *, n_worth: float = 10) -> Ratings:
         """Take each annotator's mean from their ratings, and divide by their deviation: what is left is their order.
@@ -394,28 +402,31 @@ class Ratings(Constructors):
         array([-1., -1.,  1.,  1.])
         """
         check_number("n_worth", n_worth, low=0)
-        return self._replace(values=standardize(self.values, self.codes, n_worth), scale=None)
+        return self._replace(_values=standardize(self.values, self.codes, n_worth), scale=None)
 
-    def with_values(self, values: Any) -> Ratings:
-        """Return Ratings of the same samples by the same annotators with other values, without a declared scale.
+    def with_values(self, values: Any, *, classes: Any = None) -> Ratings:
+        """Return Ratings of the same samples by the same annotators with other values: numbers without a scale.
 
         Parameters
         ----------
         values : array-like, shape (n_ratings,) or (n_ratings, n_outputs)
             The new values, in the order of `values`; NaN where an output is not rated.
+        classes : True or array-like of labels, default=None
+            As for :meth:`from_long`.
 
         Returns
         -------
         Ratings
         """
+        if classes is not None:
+            values, classes = encode("values", values, classes)
         array = as_columns(check_finite_values("values", values, allow_nan=True))
-        if array.shape != self.values.shape:
-            raise ValueError(f"values must have shape {self.values.shape}, got {array.shape}.")
-        check_not_empty(array)
-        return self._replace(values=array.copy(), scale=None)
+        if array.shape != self._values.shape:
+            raise ValueError(f"values must have shape {self._values.shape}, got {array.shape}.")
+        return self.with_outputs(array, self.outputs)._replace(classes=check_classes(classes, array, None))
 
     def with_outputs(self, values: Any, outputs: Sequence[str]) -> Ratings:
-        """Return Ratings of the same samples by the same annotators with other outputs, without a declared scale.
+        """Return Ratings of the same samples by the same annotators with other outputs: numbers without a scale.
 
         Parameters
         ----------
@@ -432,7 +443,8 @@ class Ratings(Constructors):
         if len(array) != self.n_ratings:
             raise ValueError(f"values must be of {self.n_ratings} ratings, got {len(array)}.")
         check_not_empty(array)
-        return self._replace(values=array.copy(), outputs=check_outputs(outputs, array.shape[1]), scale=None)
+        outputs = check_outputs(outputs, array.shape[1])
+        return self._replace(_values=array.copy(), outputs=outputs, scale=None, classes=None)
 
     def to_long(self, *, sample: str = "sample", annotator: str = "annotator") -> pd.DataFrame:
         """Return a table with one row a rating.
@@ -456,7 +468,8 @@ class Ratings(Constructors):
             sample: self._sample_labels()[self.rows],
             annotator: self.annotators[self.codes],
         }
-        return pd.DataFrame(columns | dict(zip(self.outputs, self.values.T, strict=True)))
+        values = decode(self._values, self.classes)
+        return pd.DataFrame(columns | dict(zip(self.outputs, values.T, strict=True)))
 
     def to_dense(self) -> np.ndarray:
         """Return an array with one column an annotator, NaN where an annotator did not rate.
@@ -464,10 +477,12 @@ class Ratings(Constructors):
         Returns
         -------
         array, shape (n_samples, n_annotators) or (n_samples, n_annotators, n_outputs)
-            Mind its size: it does not grow with the ratings but with samples times annotators.
+            Mind its size: it does not grow with the ratings but with samples times annotators. Classes are objects,
+            None where an annotator did not rate.
         """
-        dense = np.full((self.n_samples, self.n_annotators, self.n_outputs), np.nan, dtype=self.values.dtype)
-        dense[self.rows, self.codes] = self.values
+        dense = np.full((self.n_samples, self.n_annotators, self.n_outputs), np.nan, dtype=self._values.dtype)
+        dense[self.rows, self.codes] = self._values
+        dense = decode(dense, self.classes)
         return dense[:, :, 0] if self.n_outputs == 1 else dense
 
     def _sample_labels(self) -> np.ndarray:
@@ -477,18 +492,7 @@ class Ratings(Constructors):
     # ------------------------------------------------------------------ what is shown
 
     def __repr__(self) -> str:
-        return (
-            f"Ratings(n_samples={self.n_samples}, n_ratings={self.n_ratings}, n_annotators={self.n_annotators}, "
-            f"outputs={list(self.outputs)})"
-        )
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        per_sample = self.n_ratings / max(self.n_samples, 1)
-        per_annotator = self.n_ratings / max(self.n_annotators, 1)
-        summary = pd.DataFrame(self.values, columns=list(self.outputs)).agg(["mean", "std", "min", "max"])
-        names = ", ".join(map(str, self.annotators[:5].tolist())) + (", ..." if self.n_annotators > 5 else "")
-        return (
-            f"<div><p><b>Ratings</b>: {self.n_ratings:,} ratings of {self.n_samples:,} samples ({per_sample:.1f} each) "
-            f"by {self.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
-            f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
-        )
+        return as_html(self)

@@ -52,6 +52,8 @@ def plain_alpha(samples, level):
     everything = sorted(value for sample in samples for value in sample)
 
     def difference(a, b):
+        if level == "nominal":
+            return a != b
         if level == "interval":
             return (a - b) ** 2
         low, high = min(a, b), max(a, b)
@@ -85,7 +87,7 @@ def test_icc_is_that_of_shrout_and_fleiss():
 def test_icc_and_alpha_are_those_of_plain_twins(name):
     ratings = MANY[name]
     samples = samples_of(ratings)
-    for level in ("interval", "ordinal"):
+    for level in ("interval", "ordinal", "nominal"):
         assert measured(ratings, f"alpha_{level}") == pytest.approx(plain_alpha(samples, level), rel=1e-10)
     assert measured(ratings, "icc_single") == pytest.approx(plain_icc(samples, average=False), rel=1e-10)
     assert measured(ratings, "icc_average") == pytest.approx(plain_icc(samples, average=True), rel=1e-10)
@@ -211,6 +213,23 @@ def test_errors_say_what_is_expected():
         pairwise_ccc(ratings, min_common=1)
     with pytest.raises(ValueError, match="no sample has two ratings"):
         annotator_agreement(one_annotator())
+
+
+def test_classes_have_no_order_and_no_distance():
+    dense = np.random.RandomState(0).choice(["angry", "happy", "sad"], (40, 4))
+    dense[:, 1] = dense[:, 0]
+    for order in (["angry", "happy", "sad"], ["sad", "angry", "happy"]):
+        table = agreement_table(Ratings.from_dense(dense, classes=order), n_bootstrap=0)
+        assert table.index.tolist() == [("rating", "alpha_nominal")]
+        assert table["value"].item() == pytest.approx(plain_alpha(dense.tolist(), "nominal"), rel=1e-10)
+    ids = Ratings.from_dense(np.random.RandomState(0).randint(50, size=(40, 3)), classes=True)  # more than alpha rounds
+    assert measured(ids, "alpha_nominal") == pytest.approx(plain_alpha(ids.to_dense().tolist(), "nominal"), rel=1e-10)
+    for measure in MEASURES:
+        with pytest.raises(ValueError, match=r"measures must be one of \['alpha_nominal'\], got"):
+            agreement_table(ids, measures=[measure])
+    for function in (pairwise_ccc, annotator_agreement):
+        with pytest.raises(TypeError, match="must be ratings that are numbers, got Ratings of the classes"):
+            function(ids)
 
 
 def test_without_krippendorff_the_message_says_how_to_get_it(monkeypatch):

@@ -3,11 +3,14 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, log_loss
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -34,7 +37,7 @@ def corpus():
     for annotator in range(N_ANNOTATORS):
         rows = np.random.RandomState(annotator).choice(len(X), size=300, replace=False)
         dense[rows, annotator] = labels_of(X, annotator % 3, seed=annotator)[rows]
-    return Ratings.from_dense(dense, annotators=[f"ann_{number}" for number in range(N_ANNOTATORS)])
+    return Ratings.from_dense(dense, annotators=[f"ann_{number}" for number in range(N_ANNOTATORS)], classes=True)
 
 
 RATINGS = corpus()
@@ -167,7 +170,7 @@ def test_labels_may_be_words(model):
     assert named.classes_.tolist() == NAMES.tolist()
     assert set(named.predict(NEW)) <= set(NAMES)
     assert named.select_annotator(NEW[:10], NAMES[labels_of(NEW, 0)][:10]) in ("ann", "bob")
-    with pytest.raises(ValueError, match=f"y must be an array: Ratings are numbers, but the labels are .'{NAMES[0]}'"):
+    with pytest.raises(ValueError, match=f"y must have labels like those that were fitted, .'{NAMES[0]}'"):
         named.score(X, RATINGS)
 
 
@@ -234,3 +237,94 @@ def test_an_unknown_variant_or_no_fit_is_refused():
         quick(variant="both").fit(X, RATINGS)
     with pytest.raises(NotFittedError):
         quick().select_annotator(NEW[:2], [0, 1])
+
+
+# ---------------------------------------------------------------------- classes that say so, what is not there
+
+VOTES = Ratings.from_dense(np.stack([NAMES[labels_of(X, 0)], NAMES[labels_of(X, 0, seed=1)]], axis=1), classes=True)
+
+
+def test_words_by_several_annotators_are_learned_as_their_numbers():
+    words = quick(max_epochs=3).fit(X, RATINGS.with_values(NAMES[RATINGS.labels.astype(int)], classes=True))
+    numbers = quick(max_epochs=3).fit(X, RATINGS)
+    assert words.classes_.tolist() == NAMES.tolist()
+    np.testing.assert_array_equal(words.heads_, numbers.heads_)
+    assert words.score(X, RATINGS.with_values(NAMES[RATINGS.labels.astype(int)], classes=True)) == numbers.score(
+        X, RATINGS
+    )
+    some = VOTES[:20].keep_annotators([0])
+    assert words.select_annotator(X[:20], some) == numbers.select_annotator(X[:20], labels_of(X, 0)[:20].astype(float))
+
+
+def test_scikit_learn_cross_validates_classes():
+    model = quick(max_epochs=2)
+    probability = cross_val_predict(model, X, VOTES, cv=KFold(3), method="predict_proba")
+    assert probability.shape == (600, 3)
+    plain = cross_val_predict(model, X, VOTES.consensus(), cv=KFold(3), method="predict_proba")
+    np.testing.assert_array_equal(probability, plain)
+    scores = cross_val_score(model, X, VOTES, cv=StratifiedKFold(3), scoring="accuracy")
+    expected = []
+    for train, test in StratifiedKFold(3).split(X, VOTES.consensus()):
+        predicted = clone(model).fit(X[train], VOTES[train]).predict(X[test])
+        expected.append(accuracy_score(VOTES[test].consensus(), predicted))
+    np.testing.assert_array_equal(scores, expected)
+    calibrated = CalibratedClassifierCV(model, cv=3).fit(X, VOTES)
+    assert calibrated.predict_proba(X).shape == (600, 3)
+    assert calibrated.classes_.tolist() == NAMES.tolist()
+    assert calibrated.calibrated_classifiers_[0].estimator.annotators_.tolist() == [0, 1]
+
+
+def test_numbers_on_which_annotators_differ_are_better_declared():
+    undeclared = Ratings.from_dense([[0, 2]] * 20 + [[1, 1]] * 20)
+    with pytest.warns(UserWarning, match=r"np\.asarray\(y\), as scikit-learn takes it .* is their mean\. Declare them"):
+        model = quick(max_epochs=1).fit(X[:40], undeclared)
+    declared = undeclared.with_values(undeclared.values, classes=True)
+    np.testing.assert_array_equal(model.heads_, quick(max_epochs=1).fit(X[:40], declared).heads_)
+    quick(max_epochs=1).fit(X[:40], undeclared.keep_annotators([0]))
+
+
+def test_a_sample_with_weight_zero_is_not_there():
+    labels = VOTES.consensus().astype(object)
+    who = np.where(np.arange(600) % 2, "ann", "bob")
+    groups = np.arange(600) // 3
+    weight = np.ones(600)
+    weight[:50] = 0
+    without = quick(max_epochs=3).fit(X[50:], labels[50:], annotators=who[50:], groups=groups[50:])
+    labels[:50], who[:50] = "unsure", "cy"
+    model = quick(max_epochs=3).fit(X, labels, annotators=who, groups=groups, sample_weight=weight)
+    assert model.classes_.tolist() == NAMES.tolist()
+    assert model.annotators_.tolist() == ["ann", "bob"]
+    np.testing.assert_allclose(model.heads_, without.heads_, atol=1e-6)
+    by_ratings = Ratings.from_rows(labels, who, classes=True)
+    same = quick(max_epochs=3).fit(X, by_ratings, groups=groups, sample_weight=weight)
+    np.testing.assert_array_equal(same.heads_, model.heads_)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": np.where(np.arange(600) > 3, 1.0, np.nan)}, "groups must not be missing, got nan at position 0"),
+        ({"groups": [None] + ["a"] * 599}, "groups must not be missing, got None at position 0"),
+        ({"groups": ["a"]}, "groups must have one label for each of 600 samples, got 1"),
+        ({"y": [None] + ["a", "b"] * 299 + ["a"]}, "y must not be missing, got None at position 0"),
+        ({"y": ["a", "a\0"] * 300}, "y must be text without NUL characters"),
+        ({"y": [2**63, -1] * 300}, "y must be numbers that 64 bits hold exactly"),
+        ({"y": np.ma.masked_equal(labels_of(X, 0), 2)}, "y must not be masked"),
+        ({"X": np.ma.masked_less(X, 0)}, "X must not be masked"),
+        ({"annotators": np.ma.masked_equal(np.arange(600), 2)}, "annotators must not be missing, got None at positi"),
+        ({"validation": np.ma.masked_equal(np.arange(600), 2)}, "validation must not be masked"),
+        ({"sample_weight": np.ma.masked_equal(np.arange(600.0), 2)}, "sample_weight must be finite, got nan"),
+        ({"sample_weight": np.zeros(600)}, "sample_weight must not be negative and not all zero"),
+    ],
+)
+def test_what_is_missing_or_masked_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        quick().fit(**{"X": X, "y": labels_of(X, 0)} | changes)
+
+
+def test_samples_in_another_order_are_refused(model):
+    frame = pd.DataFrame(X, index=[f"clip{i}" for i in range(600)]).add_prefix("f")
+    ratings = Ratings.from_rows(labels_of(X, 0), "ann", samples=frame.index[::-1], classes=True)
+    for ask in (quick().fit, model.score, model.select_annotator):
+        with pytest.raises(ValueError, match="X and the ratings are not of the same samples in the same order: row 0"):
+            ask(frame, ratings)

@@ -76,7 +76,7 @@ def test_features_that_are_not_finite_are_refused(model, method, bad):
         (RATINGS, {"annotators": ["ann"] * 200}, ValueError, "annotators must be None if y is Ratings"),
         (CONSENSUS, {"annotators": ["ann"]}, ValueError, "200 ratings, but 1 annotators"),
         (CONSENSUS, {"annotators": ["ann", None] * 100}, ValueError, "annotators must not be missing"),
-        (RATINGS, {"groups": [1, 2]}, ValueError, "groups has 2 entries, but there are 200 samples"),
+        (RATINGS, {"groups": [1, 2]}, ValueError, "groups must have one label for each of 200 samples, got 2"),
         (RATINGS, {"groups": [1] * 200}, ValueError, "cannot set a validation split aside from 1 group"),
         (RATINGS.keep_ratings(np.zeros(1000, dtype=bool)), {}, ValueError, "y has no ratings"),
     ],

@@ -154,3 +154,34 @@ def test_no_output_may_be_called_as_the_column_of_counts():
 def test_min_ratings_is_a_whole_number_from_two(value, error):
     with pytest.raises(error, match="min_ratings must be"):
         individual_ccc_score(dense(), np.zeros(12), min_ratings=value)
+
+
+def test_masked_predictions_are_refused_and_masked_ratings_not_there():
+    ratings = Ratings.from_dense(np.ma.masked_equal([[1, -9], [2, 5], [3, 1], [-9, 2]], -9))
+    table = annotator_ccc(ratings, [1.0, 2, 3, 2])
+    assert table["n_ratings"].tolist() == [3, 3]
+    assert table["rating"].iloc[0] == 1
+    for metric in (annotator_ccc, individual_ccc_score, consensus_ccc_score):
+        with pytest.raises(ValueError, match=r"y_pred must be finite, got nan at position \(1,\)"):
+            metric(ratings, np.ma.array([1.0, 2, 3, 2], mask=[0, 1, 0, 0]))
+
+
+def test_classes_are_not_correlated():
+    classes = Ratings.from_dense([[0, 1], [1, 2], [2, 0]], classes=True)
+    for metric in (annotator_ccc, individual_ccc_score, consensus_ccc_score, ccc_score):
+        with pytest.raises(TypeError, match="y_true must be ratings that are numbers, got Ratings of the classes"):
+            metric(classes, [1.0, 2, 3])
+    with pytest.raises(TypeError, match="y_true must be ratings that are numbers"):
+        ccc_matrix(classes, np.ones((3, 2)))
+
+
+def test_predictions_of_samples_in_another_order_are_refused():
+    ratings = Ratings.from_dense([[1, 3], [2, 2], [3, 1]], samples=["a", "b", "c"])
+    right = pd.Series([1.0, 2, 3], index=["a", "b", "c"])
+    for metric in (annotator_ccc, consensus_ccc_score, ccc_score):
+        metric(ratings, right)
+        with pytest.raises(ValueError, match="y_pred and the ratings are not of the same samples in the same order"):
+            metric(ratings, right[::-1])
+    other = Ratings.from_dense([[1, 3], [2, 2], [3, 1]], samples=["c", "b", "a"])
+    with pytest.raises(ValueError, match="row 0 of y_pred is 'c'"):
+        annotator_ccc(ratings, other)

@@ -284,3 +284,13 @@ def test_the_matrix_compares_on_what_was_rated():
 def test_matrix_refuses_bad_input(true, pred, error, match):
     with pytest.raises(error, match=match):
         ccc_matrix(true, pred)
+
+
+def test_a_sample_with_weight_zero_is_not_there():
+    true, pred, weight = [1.0, 2, 3, 1e300], [1.0, 3, 2, -1e300], [1, 2, 1, 0]
+    assert ccc_score(true, pred, sample_weight=weight) == ccc_score(true[:3], pred[:3], sample_weight=weight[:3])
+
+
+def test_what_is_masked_has_no_ccc():
+    with pytest.raises(ValueError, match=r"y_true must be finite, got nan at position \(3,\)"):
+        ccc_score(np.ma.masked_equal([1.0, 2, 3, -99], -99), [1, 2, 3, 4])

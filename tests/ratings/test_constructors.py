@@ -244,6 +244,7 @@ def test_from_long_refuses_an_empty_frame():
         ([[1, 2]], {"outputs": ["x", "y"]}, ValueError, r"there are 2 output names, \['x', 'y'\], for 1 columns"),
         ([[[1, 2]]], {"outputs": ["x", "x"]}, ValueError, r"outputs must have different names, got \['x', 'x'\]"),
         ([[1, 2]], {"outputs": "x"}, TypeError, "outputs must be a sequence of strings, got 'x'"),
+        ([[1, 2]], {"outputs": ["x\0"]}, ValueError, r"outputs must be text without NUL characters"),
         ([[1, 2]], {"outputs": [1]}, TypeError, r"outputs must be a sequence of strings, got \[1\]"),
         ([[1, 2]], {"scale": (1, 1.5)}, ValueError, "1 of 2 ratings lie outside .* 'rating' goes from 1 to 1.5, got 2"),
         ([[1, 2]], {"scale": (5, 1)}, ValueError, r"scale must have low < high, got \(5, 1\)"),

@@ -1,0 +1,33 @@
+"""How `Ratings` are shown."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+
+def as_text(ratings: Any) -> str:
+    """Return counts and names as text."""
+    classes = "" if ratings.classes is None else f", n_classes={len(ratings.classes)}"
+    return (
+        f"Ratings(n_samples={ratings.n_samples}, n_ratings={ratings.n_ratings}, n_annotators={ratings.n_annotators}, "
+        f"outputs={list(ratings.outputs)}{classes})"
+    )
+
+
+def as_html(ratings: Any) -> str:
+    """Return counts, and how the values of each output are distributed, as HTML."""
+    per_sample = ratings.n_ratings / max(ratings.n_samples, 1)
+    per_annotator = ratings.n_ratings / max(ratings.n_annotators, 1)
+    if ratings.classes is None:
+        summary = pd.DataFrame(ratings.values, columns=list(ratings.outputs)).agg(["mean", "std", "min", "max"])
+    else:
+        summary = pd.Series(ratings.labels).value_counts().reindex(ratings.classes, fill_value=0).to_frame("n_ratings")
+    names = ", ".join(map(str, ratings.annotators[:5].tolist())) + (", ..." if ratings.n_annotators > 5 else "")
+    return (
+        f"<div><p><b>Ratings</b>: {ratings.n_ratings:,} ratings of {ratings.n_samples:,} samples ({per_sample:.1f} "
+        f"each) by {ratings.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
+        f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
+    )
