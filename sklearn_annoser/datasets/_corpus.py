@@ -128,7 +128,7 @@ class Collected:
         try:
             text, as_utf8 = read_words(path)
         except CorpusError as error:
-            self.no_text.append(str(error))
+            self.no_text.append(str(error).rstrip("."))
             return None
         if not as_utf8:
             self.not_utf8.append(path.name)
@@ -198,23 +198,29 @@ class Collected:
                 )
         if self.no_text:
             told.append(f"{len(self.no_text)} files of transcripts are no text, the first: {self.no_text[0]}")
-        if self.folder.unreadable:
-            told.append(f"folders that cannot be read: {', '.join(self.folder.unreadable)}")
+        for what, paths in (("closed folders", self.folder.closed), ("links to nothing", self.folder.broken)):
+            if paths:
+                told.append(f"there are {what}: {', '.join(paths[:3])}{' ...' * (len(paths) > 3)}")
         return "; ".join(told)
 
     def _warn(self) -> None:
         """Count what is left out or read in another way than it says, and warn of it."""
         if self.bad.n:
-            self.count(f"lines that are not as they should be, the first: {self.bad.first}", self.bad.n)
+            self.count(
+                f"lines that are not as they should be, the first: {str(self.bad.first).rstrip('.')}", self.bad.n
+            )
         if self.no_text:
             self.count(f"files of transcripts that are no text, the first: {self.no_text[0]}", len(self.no_text))
         self.bad.warn(self.name, stacklevel=4)
+        if self.folder.closed:
+            self.remarks.append(f"Not read, for they are closed: the folders {', '.join(self.folder.closed)}.")
         if self.not_utf8:
             self.remarks.append(
                 f"Read as Windows-1252, because they are not UTF-8: {len(self.not_utf8):,} files of transcripts, "
                 f"the first is {self.not_utf8[0]!r}."
             )
-            warnings.warn(f"{self.name}: {self.remarks[-1]}", stacklevel=4)
+        for remark in self.remarks:
+            warnings.warn(f"{self.name}: {remark}", stacklevel=4)
 
     def _table(self, rows: list[tuple[str, str, float, float]], ids: pd.Series) -> pd.DataFrame:
         """Return ratings of the utterances that are left, as a long table with raw numbers."""
@@ -226,7 +232,7 @@ class Collected:
         counts = (
             f"{ratings.n_samples:,} utterances, {ratings.n_ratings:,} ratings by {ratings.n_annotators:,} annotators."
         )
-        dropped = [f"Left out: {n:,} {why.rstrip('.')}." for why, n in self.dropped.items()]
+        dropped = [f"Left out: {n:,} {why}." for why, n in self.dropped.items()]
         return "\n".join([f"{self.name}: {counts}", *dropped, *self.remarks, self.corpus.reference])
 
 

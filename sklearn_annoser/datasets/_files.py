@@ -146,14 +146,14 @@ def read_bytes(path: Path) -> bytes:
 
 def read_text(path: Path, encoding: str | None = None) -> str:
     r"""Return a text file with \n as line ends; bytes that are no UTF-8 stay as surrogates for its lines to tell."""
-    return decode(path, read_bytes(path), encoding)
+    return decode(path, read_bytes(path), encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_head(path: Path) -> str:
     """Return the first line of a file that may be anything; nothing if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return decode(path, file.read(1 << 16)).lstrip().split("\n", 1)[0]
+            return re.split("[\r\n]", decode(path, file.read(1 << 16)).lstrip(), maxsplit=1)[0]
     except (OSError, CorpusError):
         return ""
 
@@ -171,14 +171,14 @@ def decode(path: Path, content: bytes, encoding: str | None = None) -> str:
         raise ValueError(f"encoding must be one that Python knows, such as 'cp1252', got {encoding!r}.") from error
     except UnicodeError as error:
         raise CorpusError(f"{str(path)!r} cannot be read as {name}: {error}.") from error
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix("\ufeff")
 
 
 def check_text(place: Place, text: str) -> None:
     """Raise if a line has bytes that are no text."""
-    found = NO_TEXT.search(text)
-    if found and found[0] == "\0":
+    if "\0" in text:
         raise place.error("there is a zero byte. If the file is UTF-16 without a byte order mark, save it as UTF-8.")
+    found = NO_TEXT.search(text)
     if found:
         byte = ord(found[0]) - 0xDC00
         raise place.error(f"byte {byte:#04x} is not UTF-8. Save the file as UTF-8 (often it is Windows-1252).")
@@ -209,7 +209,9 @@ class Table:
         encoding: str | None = None,
     ) -> None:
         self.path, self.what = path, what
-        self.lines = read_text(path, encoding).split("\n")
+        text = decode(path, read_bytes(path), encoding)
+        self.is_text = not NO_TEXT.search(text)
+        self.lines = re.sub("\r(?!\n)", "\n", text).split("\n")  # cells in quotes keep their line breaks
         self.start = next((n for n, line in enumerate(self.lines) if line.strip()), len(self.lines))
         if self.start == len(self.lines):
             raise CorpusError(f"{str(path)!r} is empty: there is no line in it, not even one with the columns' names.")
@@ -226,52 +228,62 @@ class Table:
         if len(set(self.columns)) < len(header):
             raise place.error(f"a column is there twice: {header}.")
 
-    def rows(self, bad: BadLines, mend: Mend = lambda text: None) -> Iterator[tuple[Place, dict[str, str]]]:
-        """Yield the place of each line and its cells by column; `mend` splits lines of which the format cannot."""
+    def records(self, bad: BadLines, mend: Mend = lambda text: None) -> Iterator[tuple[Place, list[str]]]:
+        """Yield the place of each line and its cells; `mend` splits lines of which the format cannot."""
         n = self.start + self.n_header
         while n < len(self.lines):
             place = Place(self.path, n + 1)
             cells: list[str] = []
             with bad:
                 place, cells = self._record(n, mend)
-            if any(cells):
-                yield place, dict(zip(self.columns, cells, strict=True))
+            if cells:
+                yield place, cells
             n += place.n_lines
+
+    def rows(self, bad: BadLines, mend: Mend = lambda text: None) -> Iterator[tuple[Place, dict[str, str]]]:
+        """Yield the place of each line and its cells by column, without spaces around them."""
+        for place, cells in self.records(bad, mend):
+            yield place, dict(zip(self.columns, map(str.strip, cells), strict=True))
 
     def _headers(self, separators: Sequence[str]) -> dict[str, tuple[list[str], int]]:
         """Return the columns' names as each separator would have them, and over how many lines they go."""
         headers = {}
         for separator in separators:
             try:
-                headers[separator] = self._read(self.start, separator)
+                cells, n_lines = self._read(self.start, separator)
+                headers[separator] = [cell.strip() for cell in cells], n_lines
             except CorpusError:
                 if separator == separators[-1] and not headers:
                     raise
         return headers
 
     def _record(self, n: int, mend: Mend) -> tuple[Place, list[str]]:
-        """Return the place and the cells of what begins on a line."""
+        """Return the place and the cells of what begins on a line; none if they are empty."""
         try:
             cells, n_lines = self._read(n, self.separator)
-            if any(cells) and len(cells) != len(self.columns):
+            if not any(map(str.strip, cells)):
+                return Place(self.path, n + 1, n_lines), []
+            if len(cells) != len(self.columns):
                 raise Place(self.path, n + 1).error(
                     f"expected {len(self.columns)} cells, {self.columns}, got {len(cells)}."
                 )
         except CorpusError:
-            mended = mend(self.lines[n])
+            mended = mend(self.lines[n].strip())
             if mended is None or len(mended) != len(self.columns):
                 raise
             cells, n_lines = mended, 1
         place = Place(self.path, n + 1, n_lines)
-        check_text(place, "".join(cells))
+        if not self.is_text:
+            check_text(place, "".join(cells))
         return place, cells
 
     def _read(self, n: int, separator: str) -> tuple[list[str], int]:
         """Return the cells that begin on a line, and over how many lines they go."""
+        if '"' not in self.lines[n]:
+            return self.lines[n].removesuffix("\r").split(separator), 1
         ahead = range(n, min(n + LONGEST_RECORD, len(self.lines)))
         rows = csv.reader((f"{self.lines[k]}\n" for k in ahead), delimiter=separator, strict=True)
         try:
-            cells = next(rows, [])
+            return next(rows), rows.line_num
         except csv.Error as error:
             raise Place(self.path, n + 1).error(f"{error}.") from error
-        return [cell.strip() for cell in cells], rows.line_num

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -25,7 +26,9 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.files: dict[str, list[str]] = {}  # name with its suffix in lower case -> paths from the root
-        self.unreadable: list[str] = []
+        self.folders: list[str] = []
+        self.closed: list[str] = []  # folders that cannot be read
+        self.broken: list[str] = []  # links to nothing
         seen, folders = set(), [""]
         while folders:
             folder = folders.pop()
@@ -39,7 +42,10 @@ class Folder:
                 if _is(entry.is_file):
                     stem, suffix = os.path.splitext(entry.name)
                     self.files.setdefault(stem + suffix.lower(), []).append(path)
+                elif not _is(entry.is_dir):
+                    self.broken.append(path)
             below = [os.path.join(folder, entry.name) for entry in entries if _is(entry.is_dir)]
+            self.folders += below
             folders += sorted(below, reverse=True)
 
     def _list(self, folder: str) -> list[os.DirEntry[str]]:
@@ -48,7 +54,7 @@ class Folder:
             with os.scandir(self.root / folder) as entries:
                 return sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
         except OSError as error:
-            self.unreadable.append(f"{folder or str(self.root)!r} ({error.strerror})")
+            self.closed.append(f"{folder or str(self.root)!r} ({error.strerror})")
             return []
 
     def named(self, *names: str) -> list[Path]:
@@ -59,8 +65,10 @@ class Folder:
 
     def in_folders(self, pattern: str) -> list[Path]:
         """Return the files that match a pattern of folders and file, wherever the folders are."""
-        found = self.named(pattern.rpartition("/")[2])
-        return [path for path in found if PurePosixPath(path.as_posix().lower()).match(pattern.lower())]
+        for path in [*self.broken, *self.folders]:
+            if _matches(path, pattern):
+                raise CorpusError(f"{str(self.root / path)!r} is no file, but a folder or a link to nothing.")
+        return [self.root / path for path in sorted(itertools.chain(*self.files.values())) if _matches(path, pattern)]
 
     def nearest(self, paths: list[Path], folder: str = "") -> Path | None:
         """Return the one file of several that is meant: that in a folder, or that nearest to the root."""
@@ -94,6 +102,11 @@ class Folder:
                     f"{str(self.root)!r}."
                 )
         return paths[0]
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Say whether a path ends as a pattern of folders and file says."""
+    return PurePosixPath(Path(path).as_posix().lower()).match(pattern.lower())
 
 
 def _is(question: Callable[[], bool]) -> bool:

@@ -148,7 +148,7 @@ def _read_packed(path: Path, release: str, found: Collected) -> None:
 
 def _split_undoubled(text: str) -> list[str] | None:
     """Return the cells of a line with quotes in its free text that are not doubled."""
-    match = UNDOUBLED.fullmatch(text.strip())
+    match = UNDOUBLED.fullmatch(text)
     return [match[1], match[4]] if match else None
 
 
