@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Hashable, Sequence
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +34,14 @@ class Rows(NamedTuple):
         for row in np.flatnonzero(wrong):
             bad.take(self.place(row).error(tell(row)))
         return self.without(wrong)
+
+    def named(self, labels: Sequence[Any], bad: BadLines) -> Rows:
+        """Return the rows in which no label is missing; an empty text is none that is."""
+        rows = self
+        for label in labels:
+            lacking = rows.frame[label].isna().to_numpy()
+            rows = rows.leave_out(lacking, lambda row, label=label: f"the {label!r} is missing.", bad)  # type: ignore[misc]
+        return rows
 
     def without(self, left_out: np.ndarray) -> Rows:
         """Return the other rows."""
@@ -70,7 +80,8 @@ class Source(NamedTuple):
             if n != 1:
                 fault = f"must have the column {column!r}" if n == 0 else f"has the column {column!r} {n} times"
                 raise ValueError(f"{self.name} {fault}; the columns are {source.columns.tolist()}.")
-        return Rows(source.reset_index(drop=True), lambda row: Row(self.name, int(row)))
+        rows = Rows(source.reset_index(drop=True), lambda row: Row(self.name, int(row)))
+        return rows.named(self.labels, bad)
 
     def _read_file(self, path: Path, bad: BadLines) -> Rows:
         """Return a table of a file."""
@@ -176,7 +187,7 @@ def _with_numbers(rows: Rows, output: Any, bad: BadLines) -> Rows:
     frame[output] = numbers
 
     def tell(row: int) -> str:
-        return f"expected a number for {output!r}, got {raw[row]!r}{point_hint(str(raw[row]))}."
+        return f"expected a finite number for {output!r}, got {raw[row]!r}{point_hint(str(raw[row]))}."
 
     return Rows(frame, rows.place).leave_out(wrong, tell, bad)
 
@@ -192,23 +203,27 @@ def _within(rows: Rows, output: Any, limits: np.ndarray, bad: BadLines) -> Rows:
     return rows.leave_out((numbers < low) | (numbers > high), tell, bad)
 
 
+def _is_none(cell: Any) -> bool:
+    """Say whether a cell has nothing in it."""
+    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, Real) and cell != cell)
+
+
 def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return a column as numbers, NaN where it is left out, and where it has something else."""
     if pd.api.types.is_numeric_dtype(column):
         plain = isinstance(column.dtype, np.dtype)
         numbers = column.to_numpy() if plain else column.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        text = column.astype(object).map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-        left_out = (text.isna() | text.isin(NO_NUMBER)).to_numpy()
-        numbers = pd.to_numeric(text.where(~left_out, None), errors="coerce").to_numpy(dtype=np.float64)
-        return numbers, (np.isnan(numbers) & ~left_out) | np.isinf(numbers)
-    return numbers, np.isinf(numbers) if numbers.dtype.kind == "f" else np.zeros(len(numbers), dtype=bool)
+        return numbers, np.isinf(numbers) if numbers.dtype.kind == "f" else np.zeros(len(numbers), dtype=bool)
+    cells = [cell.strip() if isinstance(cell, str) else cell for cell in column.astype(object)]
+    left_out = np.array([cell in NO_NUMBER if isinstance(cell, str) else _is_none(cell) for cell in cells], dtype=bool)
+    readable = np.array([isinstance(cell, (str, Real, Decimal)) for cell in cells], dtype=bool)
+    text = pd.Series([cell if ok else None for cell, ok in zip(cells, readable & ~left_out, strict=True)], dtype=object)
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+    return numbers, (np.isnan(numbers) & ~left_out) | np.isinf(numbers)
 
 
 def check_group(name: Any, column: pd.Series) -> np.ndarray:
-    """Return the groups of utterances, none missing and all of one kind."""
+    """Return the groups of utterances, all of one kind."""
     if column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype):
         check_labels(f"column {name!r}", column)
-    elif column.isna().any():
-        raise ValueError(f"column {name!r} must not be missing, and it is in row {int(column.isna().argmax())}.")
     return column.to_numpy()

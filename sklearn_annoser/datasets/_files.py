@@ -215,6 +215,9 @@ class Table:
         self.start = next((n for n, line in enumerate(self.lines) if line.strip()), len(self.lines))
         if self.start == len(self.lines):
             raise CorpusError(f"{str(path)!r} is empty: there is no line in it, not even one with the columns' names.")
+        mark = re.fullmatch("sep=(.)\\s*", self.lines[self.start])  # Excel's own
+        if mark and self.start + 1 < len(self.lines):
+            separator, self.start = mark[1], self.start + 1
         headers = self._headers([separator] if separator else SEPARATORS)
         fits = [each for each, (cells, _) in headers.items() if set(columns) <= set(cells)]
         self.separator = fits[0] if fits else max(headers, key=lambda each: len(headers[each][0]))
