@@ -29,11 +29,11 @@ class Folder:
         self.folders: list[str] = []
         self.closed: list[str] = []  # folders that cannot be read
         self.broken: list[str] = []  # links to nothing
-        seen, folders = set(), [""]
+        seen, folders = set(_with_parents(root)), [""]
         while folders:
             folder = folders.pop()
             real = os.path.realpath(root / folder)
-            if real in seen:  # a link in a circle, or a second way
+            if folder and real in seen:  # a link in a circle or upwards, or a second way
                 continue
             seen.add(real)
             entries = self._list(folder)
@@ -102,6 +102,12 @@ class Folder:
                     f"{str(self.root)!r}."
                 )
         return paths[0]
+
+
+def _with_parents(root: Path) -> list[str]:
+    """Return a folder and those that it is in."""
+    real = Path(os.path.realpath(root))
+    return [str(real), *map(str, real.parents)]
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -17,7 +17,10 @@ SCALE = (1.0, 5.0)
 ID = r"Ses(\d{2})[FM]_\w+_([FM])\w{3,4}"
 TIME = r"(\d+\.?\d*)"
 HEADER = re.compile(rf"\[{TIME} - {TIME}\]\s+({ID})\s+(\w+)\s+\[([^,\]]*),([^,\]]*),([^,\]]*)\]")
-RATING = re.compile(r"A-([EFM])(\d+):\s+val([^;]*); *act([^;]*);(?: *dom[^;]*;)?(?:\s.*)?")
+VALUES = re.compile(r"val[^;]*; *act")  # twice in a line are two lines that ran together
+RATING = re.compile(
+    rf"(?!.*{VALUES.pattern}.*{VALUES.pattern})A-([EFM])(\d+):\s+val([^;]*); *act([^;]*);(?: *dom[^;]*;)?(?:\s.*)?"
+)
 WORDS = re.compile(rf"({ID}) \[[\d.]+-[\d.]+\]: ?(.*)")
 CORPUS = Corpus(
     "IEMOCAP",
@@ -88,7 +91,7 @@ def _read_evaluation(path: Path, found: Collected) -> None:
             elif text.startswith("["):
                 label = None  # if this line is left out, so are its ratings
                 label = _add_header(text, place, found)
-            elif text.startswith("%") or (text.startswith("C-") and label is not None):
+            elif text.startswith("%") or (label is not None and text.startswith("C-") and not VALUES.search(text)):
                 continue  # the legend; categories
             elif label is None:
                 raise place.error(f"expected an utterance, '[start - end]<tab>Ses...', got {text[:60]!r}.")

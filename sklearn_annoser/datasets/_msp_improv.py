@@ -14,11 +14,12 @@ __all__ = ["read_msp_improv"]
 
 SCALE = (1.0, 5.0)
 FILES = ("Evaluation.txt", "Evalution.txt")  # the second is the release's own spelling
+TWICE = r"A:[^;]*; *V:.*A:[^;]*; *V:"  # two lines that ran together
 HEADER = re.compile(
-    r"UTD-IMPROV-(S\d{2}[AHSN]-[MF](\d{2})-[PRST]-[MF]([MF])\d{2})(?i:\.avi); *(\w) *; *A:([^;]*); *V:([^;]*);.*"
+    rf"(?!.*{TWICE})UTD-IMPROV-(S\d{{2}}[AHSN]-[MF](\d{{2}})-[PRST]-[MF]([MF])\d{{2}})(?i:\.avi); *(\w) *; *A:([^;]*); *V:([^;]*);.*"
 )
 # Between name and numbers is free text, which may have semicolons.
-RATER = re.compile(r"([^;\s][^;]*);[^;]*;.*; *A:([^;]*); *V:([^;]*);(?: *[DN]:[^;]*;?)* *")
+RATER = re.compile(rf"(?!.*{TWICE})([^;\s][^;]*);[^;]*;.*; *A:([^;]*); *V:([^;]*);(?: *[DN]:[^;]*;?)* *")
 CORPUS = Corpus(
     "MSP-Improv",
     SCALE,

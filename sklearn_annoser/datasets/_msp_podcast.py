@@ -31,8 +31,10 @@ PACKED_COLUMNS = ("FileName", "EmoDetail")
 SPLIT_COLUMNS = ("FileName", "WorkerID", "EmoAct", "EmoVal")
 NAME = re.compile(r"(MSP-PODCAST_(\d{4})_\d{4}\w*)(?i:\.wav)")
 WORKER = re.compile(r"WORKER\d+")
-# Between worker and numbers is free text: "Other-..." may have anything in it but a line break.
-PACKED = re.compile(r"(WORKER\d+);[^;\n]*;.*; ?A: ?([^;]*); ?V: ?([^;]*); ?D: ?([^;]*);?")
+# Between worker and numbers is free text: "Other-..." may have anything in it but a line break and other such numbers.
+PACKED = re.compile(
+    r"(?!.*A:[^;]*; ?V:.*A:[^;]*; ?V:)(WORKER\d+);[^;\n]*;.*; ?A: ?([^;]*); ?V: ?([^;]*); ?D: ?([^;]*);?"
+)
 UNDOUBLED = re.compile(rf'({NAME.pattern})[,;\t]"(WORKER\d+;.*)"')  # quotes in it that are not doubled
 CORPUS = Corpus(
     "MSP-Podcast",

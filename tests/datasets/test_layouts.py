@@ -81,6 +81,7 @@ def link(root):
         shutil.move(path, away)
         path.symlink_to(away, target_is_directory=True)
         (away / "circle").symlink_to(root, target_is_directory=True)
+        (away / "upwards").symlink_to("/", target_is_directory=True)
 
 
 def wrap(root):
@@ -262,7 +263,6 @@ def test_tables_that_hold_nothing_or_something_else(corpus, tmp_path, content):
 WRITTEN = [
     "Other-calm; a bit bored",
     "Other-a, b",
-    "Other-A:3; V:4; D:5;",
     "x: y; z",
     "Other-«é»",
     "; ;",
@@ -282,6 +282,26 @@ def test_free_text_may_have_anything_in_it(tmp_path, written):
             text = text.replace("; Neutral;", f"; {doubled};").replace("\tNeutral;", f"\t{written};")
             path.write_text(text.replace("\t()", f"\t({written})"))
         assert_is_truth(read(tmp_path / name, missing="keep"), truth)
+
+
+def test_two_lines_that_ran_together_are_no_free_text(corpus, tmp_path):
+    write, read = corpus
+    truth = write(tmp_path, n_utterances=3, audio=False)
+    self_reports = len(read(tmp_path, missing="keep").self_reports)
+    n_read = 0
+    for path in labels_of(tmp_path):
+        good = path.read_text()
+        for place in [place for place, letter in enumerate(good) if letter == "\n"]:
+            path.write_text(good[:place] + good[place + 1 :])
+            try:
+                found = read(tmp_path, missing="keep")
+            except CorpusError:
+                continue
+            assert_is_truth(found, truth)
+            assert len(found.self_reports) == self_reports
+            n_read += 1
+        path.write_text(good)
+    assert n_read > 0  # the last line needs no end
 
 
 def test_annotators_of_muse_keep_their_names(tmp_path):
@@ -340,7 +360,7 @@ def test_whatever_is_left_out_the_rest_is_right(corpus, tmp_path):
     truth[OUTPUTS] = to_unit(truth[OUTPUTS], read(tmp_path, missing="keep").scale)
     expected = truth.set_index(PAIR)
     rng, n_read = random.Random(1), 0
-    for _ in range(60):
+    for _ in range(40):
         path = rng.choice(labels_of(tmp_path))
         good = path.read_bytes()
         lines = good.split(b"\n")
@@ -362,7 +382,7 @@ def test_whatever_is_left_out_the_rest_is_right(corpus, tmp_path):
         same = same[same.index.isin(expected.index)]
         off = np.abs(same[OUTPUTS].to_numpy() - expected.loc[same.index, OUTPUTS].to_numpy()).max(axis=1) > 1e-6
         assert off.sum() <= len(hit) * (6 if read is read_muse else 1)  # a digit may have become another
-    assert n_read > 20
+    assert n_read > 10
 
 
 def test_a_quote_that_is_not_closed_costs_its_line_only(tmp_path):
