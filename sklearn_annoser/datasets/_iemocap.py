@@ -18,9 +18,7 @@ ID = r"Ses(\d{2})[FM]_\w+_([FM])\w{3,4}"
 TIME = r"(\d+\.?\d*)"
 HEADER = re.compile(rf"\[{TIME} - {TIME}\]\s+({ID})\s+(\w+)\s+\[([^,\]]*),([^,\]]*),([^,\]]*)\]")
 VALUES = re.compile(r"val[^;]*; *act")  # twice in a line are two lines that ran together
-RATING = re.compile(
-    rf"(?!.*{VALUES.pattern}.*{VALUES.pattern})A-([EFM])(\d+):\s+val([^;]*); *act([^;]*);(?: *dom[^;]*;)?(?:\s.*)?"
-)
+RATING = re.compile(r"A-([EFM])(\d+):\s+val([^;]*); *act([^;]*);(?: *dom[^;]*;)?(?:\s.*)?")
 WORDS = re.compile(rf"({ID}) \[[\d.]+-[\d.]+\]: ?(.*)")
 CORPUS = Corpus(
     "IEMOCAP",
@@ -133,7 +131,7 @@ def _add_header(text: str, place: Place, found: Collected) -> str:
 def _match_rating(text: str, place: Place) -> re.Match[str]:
     """Return the parts of a rating."""
     match = RATING.fullmatch(text)
-    if not match:
+    if not match or len(VALUES.findall(text)) > 1:
         raise place.error(f"expected 'A-E<k>:<tab>val <n>; act <n>; dom <n>;', got {text[:80]!r}.")
     return match
 

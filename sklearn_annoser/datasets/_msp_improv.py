@@ -14,12 +14,12 @@ __all__ = ["read_msp_improv"]
 
 SCALE = (1.0, 5.0)
 FILES = ("Evaluation.txt", "Evalution.txt")  # the second is the release's own spelling
-TWICE = r"A:[^;]*; *V:.*A:[^;]*; *V:"  # two lines that ran together
 HEADER = re.compile(
-    rf"(?!.*{TWICE})UTD-IMPROV-(S\d{{2}}[AHSN]-[MF](\d{{2}})-[PRST]-[MF]([MF])\d{{2}})(?i:\.avi); *(\w) *; *A:([^;]*); *V:([^;]*);.*"
+    r"UTD-IMPROV-(S\d{2}[AHSN]-[MF](\d{2})-[PRST]-[MF]([MF])\d{2})(?i:\.avi); *(\w) *; *A:([^;]*); *V:([^;]*);.*"
 )
 # Between name and numbers is free text, which may have semicolons.
-RATER = re.compile(rf"(?!.*{TWICE})([^;\s][^;]*);[^;]*;.*; *A:([^;]*); *V:([^;]*);(?: *[DN]:[^;]*;?)* *")
+RATER = re.compile(r"([^;\s][^;]*);[^;]*;.*; *A:([^;]*); *V:([^;]*);(?: *[DN]:[^;]*(?:;|$))* *")
+VALUES = re.compile(r"A:[^;]*; *V:")  # twice in a line are two lines that ran together
 CORPUS = Corpus(
     "MSP-Improv",
     SCALE,
@@ -84,7 +84,7 @@ def read_msp_improv(root: Any, *, missing: str = "raise", on_error: str = "raise
 def _add_header(text: str, place: Place, found: Collected) -> str:
     """Collect an utterance, and return its id."""
     match = HEADER.fullmatch(text)
-    if not match:
+    if not match or len(VALUES.findall(text)) > 1:
         raise place.error(f"expected 'UTD-IMPROV-S..-...avi; <letter>; A:<n>; V:<n>; ...', got {text[:80]!r}.")
     rest, session, sex, emotion, activation, valence = match.groups()
     return found.add_utterance(
@@ -100,7 +100,7 @@ def _add_header(text: str, place: Place, found: Collected) -> str:
 def _match_rater(text: str, place: Place) -> re.Match[str]:
     """Return the parts of a rating."""
     match = RATER.fullmatch(text)
-    if not match:
+    if not match or len(VALUES.findall(text)) > 1:
         raise place.error(f"expected '<annotator>; <emotion>; ...; A:<n>; V:<n>; D:<n>; N:<n>;', got {text[:80]!r}.")
     return match
 

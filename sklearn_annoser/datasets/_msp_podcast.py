@@ -35,6 +35,7 @@ WORKER = re.compile(r"WORKER\d+")
 PACKED = re.compile(
     r"(?!.*A:[^;]*; ?V:.*A:[^;]*; ?V:)(WORKER\d+);[^;\n]*;.*; ?A: ?([^;]*); ?V: ?([^;]*); ?D: ?([^;]*);?"
 )
+VALUES = re.compile(r"A:[^;]*; ?V:")  # twice in a cell are two lines that ran together
 UNDOUBLED = re.compile(rf'({NAME.pattern})[,;\t]"(WORKER\d+;.*)"')  # quotes in it that are not doubled
 CORPUS = Corpus(
     "MSP-Podcast",
@@ -140,7 +141,7 @@ def _read_packed(path: Path, release: str, found: Collected) -> None:
     for place, row in found.rows(path, PACKED_COLUMNS, what=what, mend=_split_undoubled):
         with found.bad:
             match = PACKED.fullmatch(row["EmoDetail"])
-            if not match:
+            if not match or len(VALUES.findall(row["EmoDetail"])) > 1:
                 expected = "'WORKER<digits>; ...; ...; A:<number>; V:<number>; D:<number>;'"
                 raise place.error(f"expected {expected}, got {row['EmoDetail']!r}.")
             worker, activation, valence, _ = match.groups()

@@ -1,5 +1,6 @@
 """Corpora are read as they lie on real disks: other folders, copies, links, encodings, free text, a bad line."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -302,6 +303,22 @@ def test_two_lines_that_ran_together_are_no_free_text(corpus, tmp_path):
             n_read += 1
         path.write_text(good)
     assert n_read > 0  # the last line needs no end
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "long", ["A:1; V:" * 5000, "A:" * 5000, "D:" * 5000 + ";x", "val act " * 5000, '"' * 5001, "; " * 5000]
+)
+def test_no_line_takes_forever(tmp_path, long):
+    for name in ("MSP-Podcast", "MSP-Improv", "IEMOCAP"):
+        write, read = CORPORA[name]
+        write(tmp_path / name, n_utterances=3, audio=False)
+        for path in labels_of(tmp_path / name):
+            good = path.read_text()
+            path.write_text(good.replace("; Neutral;", f"; {long};", 1).replace("\tval 2", f"\t{long}", 1))
+            path.write_text(path.read_text().replace("D:3; N:NaN;", f"{long}", 1))
+            with contextlib.suppress(CorpusError):
+                read(tmp_path / name, missing="keep")
 
 
 def test_annotators_of_muse_keep_their_names(tmp_path):
