@@ -9,15 +9,16 @@ from typing import Any
 from sklearn.utils import Bunch
 
 from sklearn_annoser.datasets._corpus import Collected, Corpus
-from sklearn_annoser.datasets._files import CorpusError, Place, read_lines
+from sklearn_annoser.datasets._files import CorpusError, Place, as_path
 
 __all__ = ["read_iemocap"]
 
 SCALE = (1.0, 5.0)
 ID = r"Ses(\d{2})[FM]_\w+_([FM])\w{3,4}"
 TIME = r"(\d+\.?\d*)"
-HEADER = re.compile(rf"\[{TIME} - {TIME}\]\t({ID})\t(\w+)\t\[([^,\]]*),([^,\]]*),([^,\]]*)\]")
-RATING = re.compile(r"A-([EFM])(\d+):\tval([^;]*); *act([^;]*);(?: *dom[^;]*;)?(?:\t.*)?")
+HEADER = re.compile(rf"\[{TIME} - {TIME}\]\s+({ID})\s+(\w+)\s+\[([^,\]]*),([^,\]]*),([^,\]]*)\]")
+VALUES = re.compile(r"val[^;]*; *act")  # twice in a line are two lines that ran together
+RATING = re.compile(r"A-([EFM])(\d+):\s+val([^;]*); *act([^;]*);(?: *dom[^;]*;)?(?:\s.*)?")
 WORDS = re.compile(rf"({ID}) \[[\d.]+-[\d.]+\]: ?(.*)")
 CORPUS = Corpus(
     "IEMOCAP",
@@ -28,7 +29,7 @@ CORPUS = Corpus(
 )
 
 
-def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise") -> Bunch:
+def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise", on_error: str = "raise") -> Bunch:
     """Read IEMOCAP: ten actors in pairs, each utterance rated for activation and valence by a few experts.
 
     The folder has `Session1/` to `Session5/` as the corpus is distributed (a licence comes from its authors).
@@ -41,6 +42,9 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise") -
         One file with the evaluations of all dialogues. None: those in `Session*/dialog/EmoEvaluation/`.
     missing : {"raise", "keep", "drop"}, default="raise"
         What becomes of utterances whose audio or transcript is not on disk: an error, None in the table, or nothing.
+    on_error : {"raise", "drop"}, default="raise"
+        What becomes of a line that is not as it should be: an error, or it is left out, with all that depends on it;
+        a warning and `DESCR` say how many were.
 
     Returns
     -------
@@ -60,38 +64,49 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise") -
     C. Busso et al., "IEMOCAP: Interactive Emotional Dyadic Motion Capture Database", Language Resources and Evaluation
     42, 2008, https://doi.org/10.1007/s10579-008-9076-6
     """
-    found = Collected(CORPUS, root)
+    found = Collected(CORPUS, root, on_error)
     if evaluation is None:
-        paths = sorted(found.root.glob("Session*/dialog/EmoEvaluation/[!.]*.txt"))
+        paths = found.folder.in_folders("Session*/dialog/EmoEvaluation/*.txt")
     else:
-        paths = [Path(evaluation).expanduser()]
+        paths = [as_path("evaluation", evaluation)]
     if not paths:
         raise CorpusError(f"there is no file in Session*/dialog/EmoEvaluation/ of {str(found.root)!r}.")
     for path in paths:
         _read_evaluation(path, found)
-    for session in sorted(found.root.glob("Session*")):
-        found.add_audio(session / "sentences" / "wav")
-        for path in sorted((session / "dialog" / "transcriptions").glob("[!.]*.txt")):
-            matches = (WORDS.fullmatch(text.strip()) for _, text in read_lines(path))
-            found.transcripts |= {match[1]: match[4].strip() for match in matches if match}
+    found.add_audio("Session*/sentences/wav")
+    _read_words(found)
     return found.bunch(missing)
 
 
 def _read_evaluation(path: Path, found: Collected) -> None:
     """Collect the utterances and ratings of a file."""
     label = None
-    for place, text in read_lines(path):
-        text = text.rstrip()
-        if not text.strip():
-            label = None
-        elif text.startswith("["):
-            label = _add_header(text, place, found)
-        elif text.startswith("%") or (text.startswith("C-") and label is not None):
-            continue  # the legend; categories
-        elif label is None:
-            raise place.error(f"expected an utterance, '[start - end]<tab>Ses...', got {text[:60]!r}.")
-        else:
-            _add_rating(label, text, place, found)
+    for place, text in found.lines(path):
+        text = text.strip()
+        with found.bad:
+            if not text:
+                label = None
+            elif text.startswith("["):
+                label = None  # if this line is left out, so are its ratings
+                label = _add_header(text, place, found)
+            elif text.startswith("%") or (label is not None and text.startswith("C-") and not VALUES.search(text)):
+                continue  # the legend; categories
+            elif label is None:
+                raise place.error(f"expected an utterance, '[start - end]<tab>Ses...', got {text[:60]!r}.")
+            else:
+                rated, label = label, None  # what is no rating may be a damaged utterance, whose ratings follow
+                match = _match_rating(text, place)
+                label = rated
+                _add_rating(label, match, place, found)
+
+
+def _read_words(found: Collected) -> None:
+    """Collect the words of the utterances, from a file a dialogue."""
+    found.sought["transcript"] = "Session*/dialog/transcriptions"
+    for path in found.folder.in_folders("Session*/dialog/transcriptions/*.txt"):
+        lines = (found.read_words(path) or "").split("\n")
+        matches = (WORDS.fullmatch(text.strip()) for text in lines)
+        found.transcripts |= {match[1]: match[4].strip() for match in matches if match}
 
 
 def _add_header(text: str, place: Place, found: Collected) -> str:
@@ -113,11 +128,16 @@ def _add_header(text: str, place: Place, found: Collected) -> str:
     )
 
 
-def _add_rating(label: str, text: str, place: Place, found: Collected) -> None:
-    """Collect a rating by an expert, or by an actor of themselves."""
+def _match_rating(text: str, place: Place) -> re.Match[str]:
+    """Return the parts of a rating."""
     match = RATING.fullmatch(text)
-    if not match:
+    if not match or len(VALUES.findall(text)) > 1:
         raise place.error(f"expected 'A-E<k>:<tab>val <n>; act <n>; dom <n>;', got {text[:80]!r}.")
+    return match
+
+
+def _add_rating(label: str, match: re.Match[str], place: Place, found: Collected) -> None:
+    """Collect a rating by an expert, or by an actor of themselves."""
     kind, number, valence, activation = match.groups()
     values = (place.number(activation, "act", SCALE), place.number(valence, "val", SCALE))
     found.add_rating(label, f"{kind}{number}", values, by_self=kind != "E")

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sklearn_annoser.datasets._corpus import Collected, Corpus
-from sklearn_annoser.datasets._files import CorpusError, Place, read_rows, read_text
+from sklearn_annoser.datasets._files import CorpusError, Place, as_path, read_head
 
 __all__ = ["read_muse"]
 
@@ -19,7 +19,9 @@ SCALE = (1.0, 9.0)
 CROWD = "Emotion data from crowdsourcing*.csv"
 CROWD_COLUMNS = ("Sentence_name", "Duration", "Gender", "Type", "Activation_Annotation", "Valence_Annotation")
 METADATA_COLUMNS = ("FileName", "soft_act_labels", "soft_val_labels", "annotators")
-NAME = re.compile(r"((\d{2})_DR-100_\d{4}_\d_sentence_\d+)(?:\.wav)?")
+NAN = re.compile(r"'[^']*'|\"[^\"]*\"|\bnan\b")  # text as well, which may be the name of an annotator
+Rating = tuple[str, str, tuple[float, float]]  # sentence, annotator, activation and valence
+NAME = re.compile(r"((\d{2})_DR-100_\d{4}_\d_sentence_\d+)(?i:\.wav)?")
 CORPUS = Corpus(
     "MuSE",
     SCALE,
@@ -29,19 +31,19 @@ CORPUS = Corpus(
 )
 
 
-def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bunch:
+def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise", on_error: str = "raise") -> Bunch:
     """Read MuSE: students who speak of themselves, each sentence rated for activation and valence by crowd workers.
 
-    The folder has `Emotion data from crowdsourcing (...).csv`, which says nothing of who rated; that comes in a table
-    of its own (FileName, soft_act_labels, soft_val_labels, annotators), which the corpus' authors give on request.
-    Audio and transcripts are found by their names, `<sentence>.wav` and `<sentence>.txt`, anywhere below the folder.
+    The folder, or one in it, has `Emotion data from crowdsourcing (...).csv`, which says nothing of who rated; that
+    comes in a table of its own (FileName, soft_act_labels, soft_val_labels, annotators), which the corpus' authors give
+    on request. Audio and transcripts are found by their names, `<sentence>.wav` and `<sentence>.txt`, anywhere below.
 
     All other parameters are those of :func:`read_iemocap`, with the same defaults.
 
     Parameters
     ----------
     metadata : path, default=None
-        The table with the annotators. None: the one in the folder that has their columns.
+        The table with the annotators. None: the one below the folder that has their columns.
 
     Returns
     -------
@@ -61,20 +63,15 @@ def read_muse(root: Any, *, metadata: Any = None, missing: str = "raise") -> Bun
     M. Jaiswal et al., "MuSE: a Multimodal Dataset of Stressed Emotion", LREC 2020,
     https://aclanthology.org/2020.lrec-1.187
     """
-    found = Collected(CORPUS, root)
-    _read_crowd(_find_crowd(found.root), found)
-    _read_annotators(_find_metadata(found.root, metadata), found)
-    found.add_audio(found.root)
-    found.add_transcripts(found.root)
+    found = Collected(CORPUS, root, on_error)
+    crowd = found.folder.nearest(found.folder.named(CROWD))
+    if crowd is None:
+        raise CorpusError(f"{str(found.root)!r} is not the folder of MuSE: there is no file {CROWD!r} below it.")
+    _read_crowd(crowd, found)
+    _read_annotators(_find_metadata(found, metadata), found)
+    found.add_audio(".")
+    found.add_transcripts(".")
     return found.bunch(missing)
-
-
-def _find_crowd(root: Path) -> Path:
-    """Return the table of the crowd."""
-    tables = sorted(root.glob(CROWD))
-    if len(tables) != 1:
-        raise CorpusError(f"{str(root)!r} is not the folder of MuSE: it has {len(tables)} files {CROWD!r}, not one.")
-    return tables[0]
 
 
 def _name(text: str, place: Place) -> re.Match[str]:
@@ -87,65 +84,81 @@ def _name(text: str, place: Place) -> re.Match[str]:
 
 def _read_crowd(path: Path, found: Collected) -> None:
     """Collect the sentences, and the mean of the crowd."""
-    for place, row in read_rows(path, CROWD_COLUMNS, what="MuSE's crowdsourcing"):
-        label, speaker = _name(row["Sentence_name"], place).groups()
-        if row["Type"] not in ("S", "NS"):
-            raise place.error(f"expected Type to be S or NS, got {row['Type']!r}.")
-        means = []
-        for output in ("Activation", "Valence"):
-            cell = row[f"{output}_Annotation"]
-            numbers = [place.number(part, output, SCALE) for part in cell.split(";") if part.strip()]
-            means.append(float(np.nanmean(numbers)) if numbers else np.nan)
-        found.add_utterance(
-            place,
-            label,
-            consensus=(means[0], means[1]),
-            speaker=speaker,
-            group=f"speaker {speaker}",
-            duration=place.number(row["Duration"], "Duration", (0, 1e6)),
-            condition=row["Type"],
-        )
+    for place, row in found.rows(path, CROWD_COLUMNS, what="MuSE's crowdsourcing"):
+        with found.bad:
+            _add_sentence(place, row, found)
 
 
-def _find_metadata(root: Path, metadata: Any) -> Path:
+def _add_sentence(place: Place, row: dict[str, str], found: Collected) -> None:
+    """Collect a sentence, and the mean of the crowd."""
+    label, speaker = _name(row["Sentence_name"], place).groups()
+    if row["Type"] not in ("S", "NS"):
+        raise place.error(f"expected Type to be S or NS, got {row['Type']!r}.")
+    means = []
+    for output in ("Activation", "Valence"):
+        cell = row[f"{output}_Annotation"]
+        numbers = [place.number(part, output, SCALE) for part in cell.split(";") if part.strip()]
+        means.append(float(np.nanmean(numbers)) if np.isfinite(numbers).any() else np.nan)
+    found.add_utterance(
+        place,
+        label,
+        consensus=(means[0], means[1]),
+        speaker=speaker,
+        group=f"speaker {speaker}",
+        duration=place.number(row["Duration"], "Duration", (0, 1e6)),
+        condition=row["Type"],
+    )
+
+
+def _find_metadata(found: Collected, metadata: Any) -> Path:
     """Return the table with the annotators."""
     if metadata is not None:
-        return Path(metadata).expanduser()
-    tables = [path for path in sorted(root.glob("*.csv")) if "annotators" in read_text(path).split("\n", 1)[0]]
-    if len(tables) != 1:
+        return as_path("metadata", metadata)
+    tables = [path for path in found.folder.named("*.csv") if "annotators" in read_head(path)]
+    path = found.folder.nearest(tables)
+    if path is None:
         raise CorpusError(
-            f"{len(tables)} tables in {str(root)!r} have a column 'annotators'; expected one. Who rated what comes in "
+            f"0 tables below {str(found.root)!r} have a column 'annotators'; expected one. Who rated what comes in "
             "a table apart from the corpus, on request from its authors: give its path as metadata."
         )
-    return tables[0]
+    return path
 
 
 def _read_annotators(path: Path, found: Collected) -> None:
     """Collect the ratings with their annotators; the last of a sentence is the speaker's own."""
-    for place, row in read_rows(path, METADATA_COLUMNS, what="MuSE's annotators"):
-        label = _name(row["FileName"], place)[1]
-        if label not in found.utterances:
-            raise place.error(f"{label!r} has no line in the crowdsourcing table.")
-        lists = {name: _to_list(row[name], place, name) for name in METADATA_COLUMNS[1:]}
-        lengths = {name: len(each) for name, each in lists.items()}
-        if len(set(lengths.values())) != 1:
-            raise place.error(f"the lists differ in length: {lengths}.")
-        for annotator, activation, valence in zip(
-            lists["annotators"], lists["soft_act_labels"], lists["soft_val_labels"], strict=True
-        ):
-            if not isinstance(annotator, str) or not annotator.strip():
-                raise place.error(f"expected the name of an annotator, got {annotator!r}.")
-            values = (
-                place.number("" if activation is None else str(activation), "soft_act_labels", SCALE),
-                place.number("" if valence is None else str(valence), "soft_val_labels", SCALE),
-            )
-            found.add_rating(label, annotator, values, by_self="self_report" in annotator)
+    for place, row in found.rows(path, METADATA_COLUMNS, what="MuSE's annotators"):
+        with found.bad:
+            for rating, by_self in _ratings(place, row, found):
+                found.add_rating(*rating, by_self=by_self)
+
+
+def _ratings(place: Place, row: dict[str, str], found: Collected) -> list[tuple[Rating, bool]]:
+    """Return the ratings of a sentence, and whether each is the speaker's own."""
+    label = _name(row["FileName"], place)[1]
+    if label not in found.utterances:
+        raise place.error(f"{label!r} has no line in the crowdsourcing table.")
+    lists = {name: _to_list(row[name], place, name) for name in METADATA_COLUMNS[1:]}
+    lengths = {name: len(each) for name, each in lists.items()}
+    if len(set(lengths.values())) != 1:
+        raise place.error(f"the lists differ in length: {lengths}.")
+    ratings: list[tuple[Rating, bool]] = []
+    for annotator, activation, valence in zip(
+        lists["annotators"], lists["soft_act_labels"], lists["soft_val_labels"], strict=True
+    ):
+        if not isinstance(annotator, str) or not annotator.strip():
+            raise place.error(f"expected the name of an annotator, got {annotator!r}.")
+        values = (
+            place.number("" if activation is None else str(activation), "soft_act_labels", SCALE),
+            place.number("" if valence is None else str(valence), "soft_val_labels", SCALE),
+        )
+        ratings.append(((label, annotator.strip(), values), "self_report" in annotator))
+    return ratings
 
 
 def _to_list(text: str, place: Place, column: str) -> list[Any]:
     """Return a printed Python list; a bare nan in it is None."""
     try:
-        value = ast.literal_eval(re.sub(r"\bnan\b", "None", text))
+        value = ast.literal_eval(NAN.sub(lambda match: "None" if match[0] == "nan" else match[0], text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, list):

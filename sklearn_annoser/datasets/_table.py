@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import warnings
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from sklearn_annoser._validation import check_labels
+from sklearn_annoser.datasets._cells import (
+    Source,
+    as_ratings,
+    check_encoding,
+    check_group,
+    check_names,
+    check_separator,
+    listed,
+    once,
+)
 from sklearn_annoser.datasets._corpus import make_ratings
+from sklearn_annoser.datasets._files import BadLines, CorpusError
 
 __all__ = ["read_ratings"]
 
@@ -23,17 +35,21 @@ def read_ratings(
     scale: Any = None,
     utterances: Any = None,
     group: str | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    on_error: str = "raise",
 ) -> Bunch:
     """Read a corpus from a table with one row a rating, and a table of its utterances.
 
     Parameters
     ----------
     ratings : path or DataFrame
-        One row a rating; of an annotator who rated an utterance twice the mean is taken.
+        One row a rating; of an annotator who rated an utterance twice the mean is taken. Labels in a file are text, as
+        they are written: "007" and "NA" too.
     utterance, annotator : str, default="utterance" and "annotator"
         Columns of what was rated and by whom.
-    outputs : sequence of str, default=("activation", "valence")
-        Columns of the ratings.
+    outputs : str or sequence of str, default=("activation", "valence")
+        Columns of the ratings; a cell without a number, or with NA, is an output that was not rated.
     scale : (low, high), default=None
         The scale on which was rated; the ratings are rescaled from it to -1 to 1. None: they are taken as they are.
     utterances : path or DataFrame, default=None
@@ -41,11 +57,23 @@ def read_ratings(
         speaker). None: the utterances that were rated, in the order of their labels.
     group : str, default=None
         Column of `utterances` that folds keep together, such as the speaker.
+    separator : str, default=None
+        What is between the cells of the files. None: comma, semicolon, tab or bar, whichever gives the columns.
+    encoding : str, default=None
+        How the files are encoded, such as "cp1252". None: UTF-8, or UTF-16 and UTF-32 with a byte order mark.
+    on_error : {"raise", "drop"}, default="raise"
+        What becomes of a row that is not as it should be: an error, or it is left out, with a warning of how many were.
 
     Returns
     -------
     Bunch
         `utterances`, the table; `ratings`, Ratings of its rows; `consensus`; `groups` if `group` is given.
+
+    Raises
+    ------
+    CorpusError
+        A file cannot be read, or a row is wrong: it has no number where one should be, one outside the scale, none at
+        all, an utterance twice or one that is not listed. The message names file and line.
 
     Examples
     --------
@@ -57,25 +85,32 @@ def read_ratings(
     array([[-0.75,  0.75],
            [ 0.  ,  0.  ]])
     """
-    long = _table(ratings, utterance, annotator)
+    bad = BadLines(on_error)
+    outputs = check_names([utterance, annotator], outputs)
+    form = (check_separator(separator), check_encoding(encoding))
+    rows = Source("ratings", [utterance, annotator], outputs, *form).read(ratings, bad)
+    rows = as_ratings(rows, outputs, scale, bad)
     if utterances is None:
-        items = pd.DataFrame({utterance: sorted(long[utterance].unique())})
+        items = pd.DataFrame({utterance: np.unique(check_labels(f"column {utterance!r}", rows.frame[utterance]))})
+        if group is not None and group != utterance:
+            raise ValueError(f"utterances must have the column {group!r}; the columns are {items.columns.tolist()}.")
     else:
-        items = _table(utterances, utterance)
-    if group is not None and group not in items:
-        raise ValueError(f"utterances must have the column {group!r}; the columns are {items.columns.tolist()}.")
-    samples = items[utterance]
+        labels = [utterance] if group in (None, utterance) else [utterance, group]
+        items = once(Source("utterances", labels, (), *form).read(utterances, bad), utterance, bad)
+        rows = listed(rows, utterance, items[utterance], bad)
+    if rows.frame.empty:
+        raise CorpusError(f"there are no ratings: the table has no row{' that is as it should be' * bool(bad.n)}.")
+    for frame, column in ((rows.frame, utterance), (rows.frame, annotator), (items, group)):
+        n_unnamed = 0 if column is None else int((frame[column] == "").sum())
+        if n_unnamed:
+            warnings.warn(
+                f"{n_unnamed} rows have nothing in the column {column!r}: it counts as a name, the empty one.",
+                stacklevel=2,
+            )
+    bad.warn("the tables", stacklevel=2)
+    samples, long = items[utterance], rows.frame
     made = make_ratings(long, samples=samples, scale=scale, sample=utterance, annotator=annotator, outputs=outputs)
     corpus = Bunch(utterances=items, ratings=made, consensus=made.consensus())
     if group is not None:
-        corpus.groups = items[group].to_numpy()
+        corpus.groups = check_group(group, items[group])
     return corpus
-
-
-def _table(source: Any, *labels: str) -> pd.DataFrame:
-    """Return a table; labels in a file are text, so that zeros in front of a number stay."""
-    if isinstance(source, (str, os.PathLike)):
-        return pd.read_csv(Path(source).expanduser(), dtype=dict.fromkeys(labels, str))
-    if not isinstance(source, pd.DataFrame):
-        raise TypeError(f"expected a path or a DataFrame, got {type(source).__name__}.")
-    return source.reset_index(drop=True)

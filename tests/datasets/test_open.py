@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_annoser.datasets import read_politeness, read_speechocean762
+from sklearn_annoser.datasets import CorpusError, read_politeness, read_speechocean762
 
 
 @pytest.fixture
@@ -80,3 +80,52 @@ def test_items_without_features_are_said(speech_folder):
     np.savez(speech_folder / "features_whisper_tiny_en.npz", **part)
     with pytest.raises(ValueError, match="1 items have no features, for example '000000002'"):
         read_speechocean762(speech_folder, split="train")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("ratings.csv", "annotator_id", "who", r"ratings.csv, line 1: the columns \['annotator_id'\]"),
+        (
+            "ratings.csv",
+            "wp1,A1,1",
+            "wp1,A1,x",
+            "ratings.csv, line 2: expected a finite number for 'politeness', got 'x'",
+        ),
+        ("ratings.csv", "wp1,A1,1", "wp1,A1,99", "ratings.csv, line 2: expected 'politeness' from 1 to 25"),
+        ("ratings.csv", "wp1,A1,1", "wp9,A1,1", "ratings.csv, line 2: 'wp9' is not among the 3 that are listed"),
+        ("items.csv", "wp2", "wp1", "items.csv, line 3: 'wp1' is there twice"),
+        ("items.csv", "please?", '"please', "items.csv, line 2: "),
+    ],
+)
+def test_a_bad_line_is_named_or_left_out(politeness_folder, name, old, new, message):
+    path = politeness_folder / name
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(CorpusError, match=message):
+        read_politeness(politeness_folder, corpus="wikipedia")
+    if name == "ratings.csv" and "line 2" in message:
+        with pytest.warns(UserWarning, match=message):
+            found = read_politeness(politeness_folder, corpus="wikipedia", on_error="drop")
+        np.testing.assert_allclose(found.ratings.to_dense(), [[0, 1], [-0.5, 1]])
+
+
+def test_annotators_keep_their_names_and_features_are_checked(politeness_folder):
+    path = politeness_folder / "ratings.csv"
+    path.write_text(path.read_text().replace("A1", "NA").replace("A2", "002"))
+    assert read_politeness(politeness_folder, corpus="wikipedia").ratings.annotators.tolist() == ["002", "NA"]
+    features = politeness_folder / "embeddings_minilm.npz"
+    for save in (
+        lambda: features.write_bytes(b"PK"),
+        lambda: np.savez(features, item_id=["wp1"]),
+        lambda: np.savez(features, item_id=["wp1", "wp2"], X=np.zeros((1, 2))),
+        features.unlink,
+    ):
+        save()
+        with pytest.raises(CorpusError, match=r"embeddings_minilm.npz'.* the arrays \['item_id', 'X'\]"):
+            read_politeness(politeness_folder, corpus="wikipedia")
+
+
+def test_outputs_of_speech_may_be_one(speech_folder):
+    assert read_speechocean762(speech_folder, split="train", outputs="fluency").ratings.outputs == ("fluency",)
+    with pytest.raises(ValueError, match="outputs must be one of"):
+        read_speechocean762(speech_folder, split="train", outputs=["pitch"])
