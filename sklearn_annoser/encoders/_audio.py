@@ -21,7 +21,8 @@ Audio = str | np.ndarray | tuple[np.ndarray, float]
 
 EXPECTED = "the path of a file, an array of samples, or a pair (array, sampling rate in Hz)"
 LOWEST_RATE, HIGHEST_RATE = 1e3, 1e9  # Hz; below, somebody gave kHz, and resampling to 16 kHz would fill the memory
-LOUDEST = 1e30  # full scale is 1; near the largest float32, resampling would overshoot to infinity
+LOUDEST = 100.0  # full scale is 1: what is 40 dB above it was never divided by that of its integers
+QUIETEST = 2.0**-16  # of full scale: what reaches no farther in int32 are samples of 16 bits
 # What libsndfile notes on opening when less follows than the header of WAV, AIFF, AU or W64 declares.
 SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 ENDLESS = 2**31 - 4096  # writers to a pipe declare this size or a larger one, as they cannot know it
@@ -100,7 +101,8 @@ def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
     Raises
     ------
     AudioError
-        The file is missing, empty, truncated or not audio, there are no samples, or some are not finite.
+        The file is missing, empty, truncated or not audio, there are no samples, or some are not finite, or they are
+        on another scale: floats as loud as integers, or int32 that no more than 16 bits are used of.
 
     Examples
     --------
@@ -117,6 +119,7 @@ def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
         samples, rate = _with_rate(audio, sampling_rate)
     wave = _to_mono(samples)
     _check_finite(wave, name)
+    _check_scale(samples, wave, name)
     if rate == sampling_rate:
         return wave
     resampled = import_soxr().resample(wave, rate, sampling_rate, quality="HQ")
@@ -197,6 +200,8 @@ def array_digest(item: Any, *, sampling_rate: int) -> bytes:
 
 def _check_samples(item: Any) -> np.ndarray:
     """Return samples as an array, checked all but for their values."""
+    if np.ma.is_masked(item):
+        raise AudioError("the array has masked samples: fill them, or leave them out.")
     try:
         samples = np.asarray(item)
     except Exception as error:  # each library has its own for an array that is on a GPU, sparse, or part of a graph
@@ -246,12 +251,27 @@ def _to_mono(samples: np.ndarray) -> np.ndarray:
 
 
 def _check_finite(wave: np.ndarray, name: str) -> None:
-    """Refuse samples that are NaN, infinite or absurd."""
-    bad = ~(np.abs(wave) <= LOUDEST)  # NaN compares as False
+    """Refuse samples that are NaN or infinite."""
+    bad = ~np.isfinite(wave)
     if bad.any():
         raise AudioError(
-            f"{name} has samples that are NaN, infinite or beyond {LOUDEST:g}: {bad.sum()} of {len(wave)}, "
-            f"the first at position {bad.argmax()}."
+            f"{name} has samples that are NaN or infinite: {bad.sum()} of {len(wave)}, the first at position "
+            f"{bad.argmax()}."
+        )
+
+
+def _check_scale(samples: np.ndarray, wave: np.ndarray, name: str) -> None:
+    """Refuse samples whose full scale is not what their dtype says."""
+    peak = float(np.abs(wave).max())
+    if peak > LOUDEST or (peak > 1 and samples.dtype.kind == "f" and (samples == np.round(samples)).all()):
+        raise AudioError(
+            f"{name} reaches {peak:g}, but the full scale of floats is 1: these are integers that were made floats. "
+            "Divide by their full scale, 32768 for 16 bits, or give them as int16."
+        )
+    if samples.dtype.newbyteorder("=") == np.int32 and 0 < peak <= QUIETEST:
+        raise AudioError(
+            f"{name} reaches {peak * 2**31:g} of the 2147483648 that are full scale of int32: these are samples of 16 "
+            "bits. Give them as int16."
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from sklearn_annoser.encoders._loop import Failures, embed
 ON_ERROR = ("raise", "nan", "skip_warn")
 DTYPES = ("float32", "bfloat16")
 COMBINE = ("concat", "mean")
-RECIPE_VERSION = 1  # to be raised whenever the same utterance would get another vector
+RECIPE_VERSION = 2  # to be raised whenever the same utterance would get another vector
 
 
 class FrozenEncoder(TransformerMixin, BaseEstimator):
@@ -219,6 +220,10 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         """Check the parameters that all encoders have."""
         if not isinstance(self.model, str) and not hasattr(self.model, "__fspath__"):
             raise TypeError(f"model must be a folder or the name of a model on the hub, got {self.model!r}.")
+        if self.cache_dir is not None and (
+            not isinstance(self.cache_dir, (str, os.PathLike)) or "\0" in os.fsdecode(self.cache_dir)
+        ):
+            raise TypeError(f"cache_dir must be None or the path of a folder, got {self.cache_dir!r}.")
         check_option("pooling", self.pooling, self.POOLINGS)
         check_option("combine", self.combine, COMBINE)
         check_option("dtype", self.dtype, DTYPES)
@@ -304,8 +309,8 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
 
 def check_column(X: Any) -> list[Any]:
     """Return the utterances of a column, whatever holds it."""
-    if isinstance(X, (str, bytes)) or not hasattr(X, "__len__"):
-        raise TypeError(f"X must be a column of utterances, such as a list or a Series, got {X!r}.")
+    if isinstance(X, (str, bytes, Mapping, Set)) or not hasattr(X, "__len__"):
+        raise TypeError(f"X must be a column of utterances, such as a list or a Series, got {reprlib.repr(X)}.")
     shape = getattr(X, "shape", None)
     if shape is not None and (len(shape) == 0 or len(shape) > 2 or (len(shape) == 2 and shape[1] != 1)):
         raise ValueError(

@@ -167,7 +167,11 @@ class SpeechEncoder(FrozenEncoder):
                 failures[position] = error
             else:
                 paths[position] = item
-        keys |= dict(zip(paths, cache.file_digests(list(paths.values())), strict=True))
+        for position, digest in zip(paths, cache.file_digests(list(paths.values())), strict=True):
+            if isinstance(digest, OSError):
+                failures[position] = AudioError(f"{paths[position]!r} cannot be read: {digest}.")
+            else:
+                keys[position] = digest
         return keys, failures
 
     def _measure(self, items: Mapping[bytes, Audio]) -> tuple[dict[bytes, float], Failures]:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import shutil
 import signal
 import sqlite3
 import threading
@@ -11,12 +12,14 @@ import time
 import warnings
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sklearn_annoser.encoders import _cache
-from sklearn_annoser.encoders._cache import VectorCache, file_digest
+from sklearn_annoser.encoders import _cache, _files
+from sklearn_annoser.encoders._cache import VectorCache
+from sklearn_annoser.encoders._files import file_digest, file_state
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -28,9 +31,9 @@ def make_vectors(n, seed=0, size=24):
 
 
 def change(cache, statement, *values):
-    """Change a cache behind its back."""
+    """Change a cache behind its back, or look into it."""
     with closing(sqlite3.connect(cache.path)) as db, db:
-        db.execute(statement, values)
+        return db.execute(statement, values).fetchall()
 
 
 def assert_same(found, expected):
@@ -42,11 +45,12 @@ def assert_same(found, expected):
 
 
 @pytest.fixture
-def old_file(tmp_path):
+def old_file(tmp_path, monkeypatch):
     """A file that was written an hour ago."""
     path = tmp_path / "audio.wav"
     path.write_bytes(b"one")
-    os.utime(path, (time.time() - 3600,) * 2)
+    now = time.time_ns() + 3_600_000_000_000
+    monkeypatch.setattr(_cache.time, "time_ns", lambda: now)
     return str(path)
 
 
@@ -397,7 +401,9 @@ def test_a_full_disk_costs_a_warning_not_the_run(tmp_path, monkeypatch):
         return db
 
     monkeypatch.setattr(cache, "_connect", full)
-    with pytest.warns(RuntimeWarning, match=r"'.*vectors.sqlite' cannot be written, vectors are not kept: .*full"):
+    with pytest.warns(
+        RuntimeWarning, match=r"not kept for now: .*'.*vectors.sqlite' \(cache_dir\) cannot be written: .*full"
+    ):
         cache.put(make_vectors(2_000, seed=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -412,7 +418,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
         raise PermissionError("permission denied")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.warns(RuntimeWarning, match="cannot be written, vectors are not kept: permission denied"):
+    with pytest.warns(RuntimeWarning, match=r"not kept for now: .*\(cache_dir\) cannot be written: permission denied"):
         assert cache.claim([b"a", b"b"]) == [b"a", b"b"]
 
 
@@ -458,17 +464,51 @@ def test_a_damaged_memory_of_a_file_is_not_believed(tmp_path, old_file):
         assert cache.file_digests([old_file]) == first
 
 
-def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path):
-    path = tmp_path / "audio.wav"
-    path.write_bytes(b"one")
-    state = path.stat()
+def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path, old_file, monkeypatch):
     cache = VectorCache(tmp_path, "recipe")
-    first = cache.file_digests([str(path)])
-    path.write_bytes(b"two")
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # within the grain of the clock
-    assert cache.file_digests([str(path)]) != first
+    monkeypatch.undo()
+    first = cache.file_digests([old_file])
+    state = file_state(os.stat(old_file))
+    Path(old_file).write_bytes(b"two")
+    monkeypatch.setattr(_cache, "file_state", lambda status: state)  # within the grain of the clock
+    assert cache.file_digests([old_file]) != first
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        VectorCache(tmp_path, "recipe").file_digests([str(tmp_path / "missing.wav")])
+def exchange(one, other):
+    os.rename(one, f"{one}.x")
+    os.rename(other, one)
+    os.rename(f"{one}.x", other)
+
+
+def link(one, other):
+    os.unlink(one)
+    os.symlink(other, one)
+
+
+@pytest.mark.parametrize(
+    "accident", [exchange, link, lambda one, other: shutil.copy2(other, one), lambda one, other: os.replace(other, one)]
+)
+def test_another_file_of_the_same_size_and_time_is_noticed(tmp_path, old_file, accident):
+    one, other = Path(old_file), tmp_path / "other.wav"
+    other.write_bytes(b"two")
+    for path in (one, other):
+        os.utime(path, (1e9, 1e9))
+    cache = VectorCache(tmp_path / "cache", "recipe")
+    assert cache.file_digests([old_file]) == [file_digest(one)]
+    accident(str(one), str(other))
+    assert one.read_bytes() == b"two"
+    assert one.stat().st_mtime == 1e9
+    assert cache.file_digests([old_file]) == [file_digest(one)]
+
+
+def test_where_a_change_has_no_time_a_state_is_never_settled(old_file, monkeypatch):
+    state = file_state(os.stat(old_file))
+    assert _files.is_settled(state, time.time_ns())
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    assert not _files.is_settled(state, time.time_ns())
+
+
+def test_a_file_that_is_not_there_has_a_reason_for_a_digest(tmp_path, old_file):
+    missing, one = VectorCache(tmp_path, "recipe").file_digests([str(tmp_path / "missing.wav"), old_file])
+    assert isinstance(missing, FileNotFoundError)
+    assert one == file_digest(old_file)
