@@ -9,6 +9,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -220,10 +221,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         """Check the parameters that all encoders have."""
         if not isinstance(self.model, str) and not hasattr(self.model, "__fspath__"):
             raise TypeError(f"model must be a folder or the name of a model on the hub, got {self.model!r}.")
-        if self.cache_dir is not None and (
-            not isinstance(self.cache_dir, (str, os.PathLike)) or "\0" in os.fsdecode(self.cache_dir)
-        ):
-            raise TypeError(f"cache_dir must be None or the path of a folder, got {self.cache_dir!r}.")
+        check_cache_dir(self.cache_dir)
         check_option("pooling", self.pooling, self.POOLINGS)
         check_option("combine", self.combine, COMBINE)
         check_option("dtype", self.dtype, DTYPES)
@@ -305,6 +303,19 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         if isinstance(cache, NoCache):
             raise ValueError("this encoder has no cache: set cache_dir to a folder.")
         return cache
+
+
+def check_cache_dir(folder: Any) -> None:
+    """Raise if the cache's folder cannot be one on any disk."""
+    if folder is None:
+        return
+    try:
+        name = os.fsencode(Path(folder).expanduser())
+        if b"\0" in name:
+            raise ValueError("there is a null character in it")
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"cache_dir must be None or the path of a folder, got {folder!r}: {error}.") from error
 
 
 def check_column(X: Any) -> list[Any]:

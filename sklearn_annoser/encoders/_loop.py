@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 N_READERS = 4
 N_AHEAD = 2  # batches that are read while the model works on the one before
 SECONDS_TO_WAIT = 0.2  # before looking again whether another process has finished
-SECONDS_OF_PATIENCE = 30.0  # without a vector from those who claimed, before we embed it too: they may hang
+SECONDS_OF_PATIENCE = 20.0  # without a vector from those who claimed, before we embed it too: they may hang
 BAR = "{desc}: {percentage:3.0f}%{postfix} |{bar}| [{elapsed}<{remaining}]"
 
 Vectors = dict[bytes, np.ndarray]
