@@ -25,6 +25,13 @@ LOUDEST = 100.0  # full scale is 1: what is 40 dB above it was never divided by 
 QUIETEST = 2.0**-16  # of full scale: what reaches no farther in int32 are samples of 16 bits
 # What libsndfile notes on opening when less follows than the header of WAV, AIFF, AU or W64 declares.
 SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# What it notes where more follows than the header declares: no chunk, no tag, and too much to be padding.
+STRAY = re.compile(
+    r"^data : (\d+).*?^\W*(?:Unknown chunk marker |Have 0 marker )(?!\(\w*334449\))[^\n]*position (\d+)"
+    r"(?!\. Resynching\.\n(?!\*\*\*))",
+    re.MULTILINE | re.DOTALL,
+)
+PADDING = 1024  # bytes
 ENDLESS = 2**31 - 4096  # writers to a pipe declare this size or a larger one, as they cannot know it
 
 
@@ -229,6 +236,7 @@ def _check_rate(rate: Any) -> float:
         raise AudioError("the sampling rate comes second in a pair: (array, sampling rate), got two arrays.")
     if isinstance(rate, bool) or not isinstance(rate, (int, float, np.integer, np.floating)):
         raise AudioError(f"the sampling rate must be a number of Hz, got {reprlib.repr(rate)}.")
+    rate = rate.item() if isinstance(rate, np.generic) else rate
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(
             f"the sampling rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz, got {reprlib.repr(rate)}."
@@ -313,6 +321,12 @@ def _opened(path: str) -> Iterator[Any]:
             raise AudioError(f"{path!r} is truncated: {shorter[2]} of {shorter[1]} bytes of samples.")
         if file.frames <= 0:
             raise AudioError(f"{path!r} has no samples.")
+        stray = STRAY.search(file.extra_info)
+        if stray and os.path.getsize(path) - int(stray[2]) > PADDING:
+            raise AudioError(
+                f"{path!r} declares {stray[1]} bytes of samples, but has more after them: its header is wrong, as if "
+                "it was never finished. Write it again."
+            )
         if file.frames == np.iinfo(np.int64).max:
             raise AudioError(
                 f"{path!r} does not say how many samples it has, as if written to a pipe. Write it again to a file."

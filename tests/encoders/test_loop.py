@@ -70,6 +70,25 @@ def test_another_model_and_another_file_under_the_same_name_are_noticed(wavlm, f
     assert sum(embedded) == 13
 
 
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_file_that_is_written_while_it_is_embedded_is_not_kept(wavlm, files, tmp_path, monkeypatch, n_jobs):
+    encoder = SpeechEncoder(wavlm, cache_dir=tmp_path / "cache", on_error="nan", n_jobs=n_jobs).fit(files)
+    original = SpeechEncoder._measure
+
+    def write(self, items):  # between the hash of its content and its reading
+        soundfile.write(files[3], make_wave(16_000, seed=99), 16_000, subtype="FLOAT")
+        return original(self, items)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(SpeechEncoder, "_measure", write)
+        assert np.isnan(encoder.transform(files)).any(axis=1).tolist() == [False] * 3 + [True] + [False] * 2
+        encoder.cache_clear()
+        encoder.set_params(on_error="raise")
+        with pytest.raises(AudioError, match=r"utterance3.wav' changed while it was read"):
+            encoder.transform(files)
+    np.testing.assert_allclose(encoder.transform(files), SpeechEncoder(wavlm).fit_transform(files), atol=1e-5)
+
+
 def test_clearing_the_cache_keeps_that_of_others(wavlm, bert, files, texts, tmp_path, embedded):
     speech = SpeechEncoder(wavlm, cache_dir=tmp_path).fit(files)
     speech.transform(files)

@@ -54,6 +54,7 @@ NO_ITEM = [
     ((noise(), 44.1), r"must be from 1000 to 1e\+09 Hz, got 44.1"),
     ((noise(), np.nan), r"must be from 1000 to 1e\+09 Hz, got nan"),
     ((noise(), 10**400), r"must be from 1000 to 1e\+09 Hz, got 1000"),
+    ((noise(), np.float16("inf")), r"must be from 1000 to 1e\+09 Hz, got inf"),
     ((noise(), np.inf), r"must be from 1000 to 1e\+09 Hz, got inf"),
     ((noise(), None), "must be a number of Hz, got None"),
     ((noise(), "16000"), "must be a number of Hz, got '16000'"),
@@ -389,6 +390,41 @@ def test_sizes_in_the_header_that_hide_no_samples_are_no_truncation(tmp_path):
     for size in (2**31 - 4096, 2**31, 2**32 - 1):  # of the samples: written to a pipe
         path.write_bytes(with_field(data, 40, size))
         assert_array_equal(read_audio(path, sampling_rate=RATE), whole)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("size", [2, 4000, 8000, 8001, 14_000])
+def test_a_header_that_declares_fewer_samples_than_follow_is_refused(tmp_path, size, quiet):
+    data = encoded(np.zeros(8000) if quiet else noise())
+    for container in (size + 36, len(data) - 8, 2**32 - 1):
+        (tmp_path / "a.wav").write_bytes(with_field(with_field(data, 40, size), 4, container))
+        refused(tmp_path / "a.wav", f"declares {size} bytes of samples, but has more after them: its header is wrong")
+    (tmp_path / "a.wav").write_bytes(with_field(with_field(data, 40, 0), 4, 0))
+    refused(tmp_path / "a.wav", "has no samples")
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        b"LIST" + (4).to_bytes(4, "little") + b"INFO",
+        b"zzzz" + (4000).to_bytes(4, "little") + b"x" * 4000,
+        b"ID3\3" + b"x" * 4000,
+        bytes(1000),
+        b"\1\2\3",
+    ],
+)
+def test_what_else_lies_after_the_samples_is_no_damage(tmp_path, after):
+    data = encoded(noise())
+    (tmp_path / "a.wav").write_bytes(data)
+    whole = read_audio(tmp_path / "a.wav", sampling_rate=RATE)
+    (tmp_path / "a.wav").write_bytes(data + after)
+    assert_array_equal(read_audio(tmp_path / "a.wav", sampling_rate=RATE), whole)
+
+
+def test_a_list_right_after_an_odd_number_of_bytes_is_no_damage(tmp_path):
+    data = encoded(noise(7999), subtype="PCM_U8")[: 44 + 7999]
+    (tmp_path / "odd.wav").write_bytes(data + b"LIST" + (2000).to_bytes(4, "little") + b"INFO" + bytes(1996))
+    assert len(read_audio(tmp_path / "odd.wav", sampling_rate=RATE)) == 7999
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
