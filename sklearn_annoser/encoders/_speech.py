@@ -73,7 +73,7 @@ class SpeechEncoder(FrozenEncoder):
     Attributes
     ----------
     fingerprint_ : str
-        Hash of the weights, the configuration and the feature extractor.
+        Hash of the files that decide its vectors: weights, configuration, feature extractor.
     layers_ : list of int
         The layers, counted from 0.
     hidden_size_ : int

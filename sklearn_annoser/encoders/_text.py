@@ -49,7 +49,7 @@ class TextEncoder(FrozenEncoder):
     Attributes
     ----------
     fingerprint_ : str
-        Hash of the weights, the configuration and the tokenizer.
+        Hash of the files that decide its vectors: weights, configuration, tokenizer.
     layers_ : list of int
         The layers, counted from 0.
     hidden_size_ : int
