@@ -21,9 +21,17 @@ Audio = str | np.ndarray | tuple[np.ndarray, float]
 
 EXPECTED = "the path of a file, an array of samples, or a pair (array, sampling rate in Hz)"
 LOWEST_RATE, HIGHEST_RATE = 1e3, 1e9  # Hz; below, somebody gave kHz, and resampling to 16 kHz would fill the memory
-LOUDEST = 1e30  # full scale is 1; near the largest float32, resampling would overshoot to infinity
+LOUDEST = 100.0  # full scale is 1: what is 40 dB above it was never divided by that of its integers
+QUIETEST = 2.0**-16  # of full scale: what reaches no farther in int32 are samples of 16 bits
 # What libsndfile notes on opening when less follows than the header of WAV, AIFF, AU or W64 declares.
 SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# What it notes where more follows than the header declares: no chunk, no tag, and too much to be padding.
+STRAY = re.compile(
+    r"^data : (\d+).*?^\W*(?:Unknown chunk marker |Have 0 marker )(?!\(\w*334449\))[^\n]*position (\d+)"
+    r"(?!\. Resynching\.\n(?!\*\*\*))",
+    re.MULTILINE | re.DOTALL,
+)
+PADDING = 1024  # bytes
 ENDLESS = 2**31 - 4096  # writers to a pipe declare this size or a larger one, as they cannot know it
 
 
@@ -100,7 +108,8 @@ def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
     Raises
     ------
     AudioError
-        The file is missing, empty, truncated or not audio, there are no samples, or some are not finite.
+        The file is missing, empty, truncated or not audio, there are no samples, or some are not finite, or they are
+        on another scale: floats as loud as integers, or int32 that no more than 16 bits are used of.
 
     Examples
     --------
@@ -117,6 +126,7 @@ def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
         samples, rate = _with_rate(audio, sampling_rate)
     wave = _to_mono(samples)
     _check_finite(wave, name)
+    _check_scale(samples, wave, name)
     if rate == sampling_rate:
         return wave
     resampled = import_soxr().resample(wave, rate, sampling_rate, quality="HQ")
@@ -197,6 +207,8 @@ def array_digest(item: Any, *, sampling_rate: int) -> bytes:
 
 def _check_samples(item: Any) -> np.ndarray:
     """Return samples as an array, checked all but for their values."""
+    if np.ma.is_masked(item):
+        raise AudioError("the array has masked samples: fill them, or leave them out.")
     try:
         samples = np.asarray(item)
     except Exception as error:  # each library has its own for an array that is on a GPU, sparse, or part of a graph
@@ -224,6 +236,7 @@ def _check_rate(rate: Any) -> float:
         raise AudioError("the sampling rate comes second in a pair: (array, sampling rate), got two arrays.")
     if isinstance(rate, bool) or not isinstance(rate, (int, float, np.integer, np.floating)):
         raise AudioError(f"the sampling rate must be a number of Hz, got {reprlib.repr(rate)}.")
+    rate = rate.item() if isinstance(rate, np.generic) else rate
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(
             f"the sampling rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz, got {reprlib.repr(rate)}."
@@ -246,12 +259,27 @@ def _to_mono(samples: np.ndarray) -> np.ndarray:
 
 
 def _check_finite(wave: np.ndarray, name: str) -> None:
-    """Refuse samples that are NaN, infinite or absurd."""
-    bad = ~(np.abs(wave) <= LOUDEST)  # NaN compares as False
+    """Refuse samples that are NaN or infinite."""
+    bad = ~np.isfinite(wave)
     if bad.any():
         raise AudioError(
-            f"{name} has samples that are NaN, infinite or beyond {LOUDEST:g}: {bad.sum()} of {len(wave)}, "
-            f"the first at position {bad.argmax()}."
+            f"{name} has samples that are NaN or infinite: {bad.sum()} of {len(wave)}, the first at position "
+            f"{bad.argmax()}."
+        )
+
+
+def _check_scale(samples: np.ndarray, wave: np.ndarray, name: str) -> None:
+    """Refuse samples whose full scale is not what their dtype says."""
+    peak = float(np.abs(wave).max())
+    if peak > LOUDEST or (peak > 1 and samples.dtype.kind == "f" and (samples == np.round(samples)).all()):
+        raise AudioError(
+            f"{name} reaches {peak:g}, but the full scale of floats is 1: these are integers that were made floats. "
+            "Divide by their full scale, 32768 for 16 bits, or give them as int16."
+        )
+    if samples.dtype.newbyteorder("=") == np.int32 and 0 < peak <= QUIETEST:
+        raise AudioError(
+            f"{name} reaches {peak * 2**31:g} of the 2147483648 that are full scale of int32: these are samples of 16 "
+            "bits. Give them as int16."
         )
 
 
@@ -293,6 +321,7 @@ def _opened(path: str) -> Iterator[Any]:
             raise AudioError(f"{path!r} is truncated: {shorter[2]} of {shorter[1]} bytes of samples.")
         if file.frames <= 0:
             raise AudioError(f"{path!r} has no samples.")
+        _check_rest(path, file.extra_info)
         if file.frames == np.iinfo(np.int64).max:
             raise AudioError(
                 f"{path!r} does not say how many samples it has, as if written to a pipe. Write it again to a file."
@@ -300,6 +329,22 @@ def _opened(path: str) -> Iterator[Any]:
         if file.samplerate < LOWEST_RATE:
             raise AudioError(f"{path!r} has a sampling rate of {file.samplerate} Hz, below {LOWEST_RATE:g}.")
         yield file
+
+
+def _check_rest(path: str, info: str) -> None:
+    """Refuse a file whose header declares fewer samples than it has, by what libsndfile notes of the rest."""
+    stray = STRAY.search(info)
+    if not stray or os.path.getsize(path) - int(stray[2]) <= PADDING:
+        return
+    with open(path, "rb") as file:
+        file.seek(int(stray[2]) - 1)
+        follows = file.read(4)
+    if int(stray[1]) % 2 and follows.strip().isalnum():  # a chunk that begins right after an odd number of bytes
+        return
+    raise AudioError(
+        f"{path!r} declares {stray[1]} bytes of samples, but has more after them: its header is wrong, as if it was "
+        "never finished. Write it again."
+    )
 
 
 def _read_file(path: str) -> tuple[np.ndarray, float]:

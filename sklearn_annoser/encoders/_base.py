@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +25,7 @@ from sklearn_annoser.encoders._loop import Failures, embed
 ON_ERROR = ("raise", "nan", "skip_warn")
 DTYPES = ("float32", "bfloat16")
 COMBINE = ("concat", "mean")
-RECIPE_VERSION = 1  # to be raised whenever the same utterance would get another vector
+RECIPE_VERSION = 2  # to be raised whenever the same utterance would get another vector
 
 
 class FrozenEncoder(TransformerMixin, BaseEstimator):
@@ -219,6 +221,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         """Check the parameters that all encoders have."""
         if not isinstance(self.model, str) and not hasattr(self.model, "__fspath__"):
             raise TypeError(f"model must be a folder or the name of a model on the hub, got {self.model!r}.")
+        check_cache_dir(self.cache_dir)
         check_option("pooling", self.pooling, self.POOLINGS)
         check_option("combine", self.combine, COMBINE)
         check_option("dtype", self.dtype, DTYPES)
@@ -302,10 +305,23 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         return cache
 
 
+def check_cache_dir(folder: Any) -> None:
+    """Raise if the cache's folder cannot be one on any disk."""
+    if folder is None:
+        return
+    try:
+        name = os.fsencode(Path(folder).expanduser())
+        if b"\0" in name:
+            raise ValueError("there is a null character in it")
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"cache_dir must be None or the path of a folder, got {folder!r}: {error}.") from error
+
+
 def check_column(X: Any) -> list[Any]:
     """Return the utterances of a column, whatever holds it."""
-    if isinstance(X, (str, bytes)) or not hasattr(X, "__len__"):
-        raise TypeError(f"X must be a column of utterances, such as a list or a Series, got {X!r}.")
+    if isinstance(X, (str, bytes, Mapping, Set)) or not hasattr(X, "__len__"):
+        raise TypeError(f"X must be a column of utterances, such as a list or a Series, got {reprlib.repr(X)}.")
     shape = getattr(X, "shape", None)
     if shape is not None and (len(shape) == 0 or len(shape) > 2 or (len(shape) == 2 and shape[1] != 1)):
         raise ValueError(

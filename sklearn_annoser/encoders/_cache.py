@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sqlite3
@@ -16,14 +15,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
+from weakref import finalize
 
 import numpy as np
 
+from sklearn_annoser.encoders._files import SIZED, State, file_digest, file_state, is_settled
+
 FILE = "vectors.sqlite"
 SCHEMA = 1
-BUSY_SECONDS = 60.0  # to wait for another process's transaction
+BUSY_SECONDS = 10.0  # to wait for another process's transaction
+PAUSE_SECONDS = 60.0  # to go on without the cache where it could not be used
 LEASE_SECONDS = 300.0  # after which a claim lapses whose process cannot be asked
-GRAIN_NS = 2_000_000_000  # a file that changed this lately may change again without its time showing it
 SECONDS_TO_STORE = 1.0  # of work that a kill may lose
 MANY = 500  # keys in a query
 # What SQLite says when pages were overwritten in ways which it does not call malformed.
@@ -46,10 +48,7 @@ DAMAGE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 T = TypeVar("T")
 
 
-def file_digest(path: str | bytes | os.PathLike[str]) -> bytes:
-    """Return 16 bytes that identify a file's content."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: blake2b(digest_size=16)).digest()
+CLAIMING: set[str] = set()  # owners in this process whose claims hold
 
 
 class CacheInfo(NamedTuple):
@@ -77,11 +76,12 @@ class VectorCache:
 
     def __init__(self, folder: str | os.PathLike[str], recipe: str) -> None:
         self.path = Path(folder).expanduser().absolute() / FILE
-        if self.path.parent.exists() and not self.path.parent.is_dir():
+        if os.path.exists(self.path.parent) and not os.path.isdir(self.path.parent):
             raise NotADirectoryError(f"cache_dir must be a folder, but {str(self.path.parent)!r} is a file.")
         self.recipe = recipe
         self.token = uuid4().hex
         self.warned = False
+        self.paused_until = -np.inf
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path.parent, self.recipe)  # a copy claims for itself
@@ -93,11 +93,13 @@ class VectorCache:
 
     def get(self, digests: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """Return the vectors that are stored and intact; damaged ones are deleted, so that they are made anew."""
-        if not digests or not self.path.exists():
+        if not digests or not os.path.exists(self.path):
             return {}
         found: dict[bytes, np.ndarray] = {}
         damaged: list[bytes] = []
-        for digest, vector, checksum in self._work(lambda db, recipe: self._select(db, recipe, digests), write=False):
+        nothing: list[tuple[bytes, Any, Any]] = []
+        rows = self._try(lambda db, recipe: self._select(db, recipe, digests), nothing, write=False)
+        for digest, vector, checksum in rows:
             array = _intact(self.recipe, digest, vector, checksum)
             if array is None:
                 damaged.append(digest)
@@ -128,40 +130,54 @@ class VectorCache:
     def claim(self, digests: Sequence[bytes]) -> list[bytes]:
         """Claim utterances to embed: those that are neither stored nor claimed by another process which is alive."""
         wanted = list(dict.fromkeys(digests))
-        return self._try(lambda db, recipe: self._claim(db, recipe, wanted), wanted) if wanted else []
+        if not wanted:
+            return []
+        if self.owner not in CLAIMING:
+            CLAIMING.add(self.owner)
+            finalize(self, CLAIMING.discard, self.owner)
+        return self._try(lambda db, recipe: self._claim(db, recipe, wanted), wanted)
 
     def release(self, digests: Sequence[bytes]) -> None:
         """End our claims."""
-        if digests and self.path.exists():
-            self._try(lambda db, recipe: _delete(db, "claims", recipe, digests, self.owner), None)
 
-    def file_digests(self, paths: Sequence[str]) -> list[bytes]:
-        """Return a hash of the content of each file; files that did not change are not read again."""
+        def work(db: sqlite3.Connection, recipe: int) -> bool:
+            _delete(db, "claims", recipe, digests, self.owner)
+            return True
+
+        if digests and os.path.exists(self.path) and not self._try(work, False):
+            CLAIMING.discard(self.owner)  # nobody here shall wait for claims that could not be deleted
+
+    def file_digests(self, paths: Sequence[str]) -> list[bytes | OSError]:
+        """Return a hash of the content of each file, or why it has none; unchanged files are not read again."""
         names = [os.fsencode(os.path.abspath(path)) for path in paths]
-        states = [os.stat(name) for name in names]
         known: dict[bytes, Any] = {}
-        if names and self.path.exists():
-            known = self._work(lambda db, recipe: _known_files(db, names), write=False)
-        digests: list[bytes] = []
+        if names and os.path.exists(self.path):
+            known = self._try(lambda db, recipe: _known_files(db, names), {}, write=False)
+        digests: list[bytes | OSError] = []
         fresh: list[tuple[bytes, int, int, bytes]] = []
         stored_at = time.monotonic()
-        for name, state in zip(names, states, strict=True):
-            sealed = known.get(name)
-            if not isinstance(sealed, bytes) or sealed != _seal(name, state, sealed[:16]):
-                now = time.time_ns()
-                known[name] = sealed = _seal(name, state, file_digest(name))
-                if state.st_mtime_ns < now - GRAIN_NS:
-                    fresh.append((name, state.st_size, state.st_mtime_ns, sealed))
-                if fresh and time.monotonic() - stored_at > SECONDS_TO_STORE:
-                    self._remember_files(fresh)
-                    fresh, stored_at = [], time.monotonic()
-            digests.append(sealed[:16])
+        for name in names:
+            try:
+                state = file_state(os.stat(name))  # before the file is read: if it changes, this is not its state
+                sealed = known.get(name)
+                if not isinstance(sealed, bytes) or sealed != _seal(name, state, sealed[:SIZED]):
+                    now = time.time_ns()
+                    known[name] = sealed = _seal(name, state, file_digest(name))
+                    if is_settled(state, now):
+                        fresh.append((name, *state[:2], sealed))
+            except OSError as error:
+                digests.append(error)
+                continue
+            if fresh and time.monotonic() - stored_at > SECONDS_TO_STORE:
+                self._remember_files(fresh)
+                fresh, stored_at = [], time.monotonic()
+            digests.append(sealed[:SIZED])
         self._remember_files(fresh)
         return digests
 
     def info(self) -> CacheInfo:
         """Return what the cache holds."""
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             return CacheInfo(self.path, 0, 0, 0)
 
         def work(db: sqlite3.Connection, recipe: int) -> tuple[int, int]:
@@ -174,7 +190,7 @@ class VectorCache:
 
     def clear(self) -> None:
         """Delete the vectors of this recipe."""
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             return
 
         def work(db: sqlite3.Connection, recipe: int) -> None:
@@ -200,7 +216,7 @@ class VectorCache:
         claimed = "SELECT digest, owner, host, process, until FROM claims WHERE recipe = ? AND digest IN ({})"
         held = cache(_is_held)  # a few processes claim many utterances
         for digest, owner, *claim in _each(db, claimed, recipe, wanted):
-            if owner != self.owner and held(*claim):
+            if owner != self.owner and held(owner, *claim):
                 taken.add(digest)
         ours = [digest for digest in wanted if digest not in taken]
         until, host, process = time.time() + LEASE_SECONDS, socket.gethostname(), _process(os.getpid())
@@ -216,21 +232,30 @@ class VectorCache:
 
     # ------------------------------------------------------------------ transactions
 
-    def _try(self, work: Callable[[sqlite3.Connection, int], T], otherwise: T) -> T:
-        """Do some work that writes; where that is impossible warn once, and go on without the cache."""
+    def _try(self, work: Callable[[sqlite3.Connection, int], T], otherwise: T, *, write: bool = True) -> T:
+        """Do some work; where that is impossible warn once, and go on without the cache for a while."""
+        if time.monotonic() < self.paused_until:
+            return otherwise
         try:
-            return self._work(work, write=True)
-        except (OSError, sqlite3.OperationalError) as error:
+            return self._work(work, write=write)
+        except OSError as error:
+            self.paused_until = time.monotonic() + PAUSE_SECONDS
             if not self.warned:
-                warnings.warn(
-                    f"the cache {str(self.path)!r} cannot be written, vectors are not kept: {error}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                warnings.warn(f"vectors are not kept for now: {error}", RuntimeWarning, stacklevel=2)
                 self.warned = True
             return otherwise
 
     def _work(self, work: Callable[[sqlite3.Connection, int], T], *, write: bool) -> T:
+        """Do some work, or say in one kind of error that the cache cannot be used."""
+        try:
+            return self._transact(work, write=write)
+        except sqlite3.ProgrammingError:
+            raise
+        except (OSError, *DAMAGE_ERRORS) as error:
+            what = "written" if write else "read"
+            raise OSError(f"the cache {str(self.path)!r} (cache_dir) cannot be {what}: {error}") from error
+
+    def _transact(self, work: Callable[[sqlite3.Connection, int], T], *, write: bool) -> T:
         """Do some work in one transaction; a damaged file is put aside first, and a new one begun."""
         if write:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -264,9 +289,12 @@ class VectorCache:
         try:
             lock.execute("BEGIN EXCLUSIVE" if alone else "BEGIN")
             lock.execute("SELECT 1 FROM sqlite_master")  # only now is it locked, if shared
-        except BaseException:
+        except BaseException as error:
             lock.close()
-            raise
+            if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.OperationalError):
+                raise
+            os.truncate(f"{self.path}.lock", 0)  # it held something else, and nobody could lock it
+            return self._lock(alone=alone)
         return lock
 
     def _connect(self) -> sqlite3.Connection:
@@ -355,9 +383,9 @@ class NoCache:
     def release(self, digests: Sequence[bytes]) -> None:
         """Release nothing."""
 
-    def file_digests(self, paths: Sequence[str]) -> list[bytes]:
+    def file_digests(self, paths: Sequence[str]) -> list[bytes | OSError]:
         """Return a hash of each path: enough to see that the same file is there twice."""
-        return [blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).digest() for path in paths]
+        return [blake2b(path.encode("utf-8", "surrogateescape"), digest_size=SIZED).digest() for path in paths]
 
 
 Cache = VectorCache | NoCache
@@ -388,9 +416,9 @@ def _checksum(recipe: str, digest: bytes, vector: bytes) -> bytes:
     return blake2b(recipe.encode() + digest + vector, digest_size=8).digest()
 
 
-def _seal(name: bytes, state: os.stat_result, digest: bytes) -> bytes:
+def _seal(name: bytes, state: State, digest: bytes) -> bytes:
     """Return a file's digest and a checksum, which tells whether it is that of this file in this state."""
-    stamp = f"{state.st_size} {state.st_mtime_ns} ".encode() + name
+    stamp = " ".join(map(str, state)).encode() + b" " + name
     return digest + blake2b(stamp + digest, digest_size=8).digest()
 
 
@@ -435,13 +463,15 @@ def _process(pid: int) -> str:
     return f"{pid} {began}"
 
 
-def _is_held(host: Any, process: Any, until: Any) -> bool:
-    """Return whether a claim holds: it has not lapsed, and its process, if it is of this machine, is running."""
+def _is_held(owner: Any, host: Any, process: Any, until: Any) -> bool:
+    """Return whether a claim holds: it has not lapsed, and who claimed, if of this machine, is still at work."""
     now = time.time()
     # Clocks of a cluster differ a little; what would hold for much longer than a lease is damaged.
     if not isinstance(until, float) or not now < until < now + 2 * LEASE_SECONDS:
         return False
-    return host != socket.gethostname() or _is_alive(process)
+    if host != socket.gethostname():
+        return True
+    return owner in CLAIMING if process == _process(os.getpid()) else _is_alive(process)
 
 
 def _is_alive(process: Any) -> bool:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import torch
 
 from sklearn_annoser._optional import import_transformers
+from sklearn_annoser.encoders._arithmetic import check_float32, plain_arithmetic
+from sklearn_annoser.encoders._files import State, folder_state, model_fingerprint, refuse_code
 from sklearn_annoser.encoders._models import UNUSED, ConvolutionalModel, FrozenModel, TextModel, WhisperModel
 
 N_LOADED = 4  # models that a process keeps
 SPEECH = ("wavlm", "wav2vec2", "hubert", "data2vec-audio", "unispeech", "unispeech-sat", "whisper")
-Files = tuple[tuple[str, int, int], ...]  # name, size and time of each: what tells whether they have changed
 
 
 def check_device(device: Any) -> torch.device:
@@ -39,12 +40,20 @@ class Source(NamedTuple):
     name: str  # of a folder, or on the hub
     revision: str | None
     local_files_only: bool
-    files: Files | None  # of the folder
+    files: tuple[tuple[str, State], ...] | None  # of the folder
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return what transformers is told beside the name."""
-        return {"revision": self.revision, "local_files_only": self.local_files_only}
+        """Return what transformers is told beside the name; files of others are data, their code is never run."""
+        options = {"revision": self.revision, "local_files_only": self.local_files_only}
+        return options | {"trust_remote_code": False}
+
+    def folder(self, transformers: Any) -> str:
+        """Return the folder of the files: for a name on the hub, that of the commit in the cache of this machine."""
+        if self.files is not None:
+            return self.name
+        where = {"revision": self.revision, "local_files_only": self.local_files_only}
+        return os.path.dirname(transformers.utils.cached_file(self.name, "config.json", **where))
 
 
 def load_model(
@@ -53,29 +62,36 @@ def load_model(
     """Return the model of this process; it is loaded once, and anew when the files of its folder change."""
     name = os.path.expanduser(os.fspath(model))
     found = check_device(device)
-    return _load_model(kind, Source(name, revision, local_files_only, _files(name)), found, dtype)
+    files = folder_state(name) if os.path.isdir(name) else None
+    return _load_model(kind, Source(name, revision, local_files_only, files), found, getattr(torch, dtype))
 
 
 @lru_cache(maxsize=N_LOADED)
-def _load_model(kind: str, source: Source, device: torch.device, dtype: str) -> FrozenModel:
-    """Load a model."""
+def _load_model(kind: str, source: Source, device: torch.device, dtype: torch.dtype) -> FrozenModel:
+    """Load a model, and see that it calculates rightly."""
+    check_float32(device)
     transformers = import_transformers()
-    with _quiet(transformers), _explained(source):
-        config = transformers.AutoConfig.from_pretrained(source.name, **source.options)
-    _check_kind(kind, source.name, config)
-    with _quiet(transformers), _explained(source):
-        network = _load_network(transformers, source, config)
-        processor = _load_processor(transformers, source, config)
+    with plain_arithmetic(device), _quiet(transformers):
+        with _explained(source):
+            folder = source.folder(transformers)
+            refuse_code(folder)
+            if source.files is None:  # all of it from one commit
+                source = source._replace(revision=os.path.basename(folder))
+            config = transformers.AutoConfig.from_pretrained(source.name, **source.options)
+        _check_kind(kind, source.name, config)
+        with _explained(source):
+            network = _load_network(transformers, source, config)
+            processor = _load_processor(transformers, source, config)
+            refuse_code(folder)
+            fingerprint = model_fingerprint(folder)
+            if source.files is not None and source.files != folder_state(folder):
+                raise ValueError("its files changed while they were read. Try again when they have been written.")
     make = TextModel if kind == "text" else WhisperModel if config.model_type == "whisper" else ConvolutionalModel
-    return make(network, processor, device=device, dtype=getattr(torch, dtype))
-
-
-def _files(name: str) -> Files | None:
-    """Return what tells whether the files of a folder have changed; None for a name on the hub."""
-    if not os.path.isdir(name):
-        return None
-    with os.scandir(name) as entries:
-        return tuple(sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries if e.is_file()))
+    model = make(network, processor, device=device)
+    model.fingerprint = fingerprint
+    if dtype != model.dtype:
+        model.round(dtype)
+    return model
 
 
 def _check_kind(kind: str, name: str, config: Any) -> None:

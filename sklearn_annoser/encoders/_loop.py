@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 N_READERS = 4
 N_AHEAD = 2  # batches that are read while the model works on the one before
 SECONDS_TO_WAIT = 0.2  # before looking again whether another process has finished
+SECONDS_OF_PATIENCE = 20.0  # without a vector from those who claimed, before we embed it too: they may hang
 BAR = "{desc}: {percentage:3.0f}%{postfix} |{bar}| [{elapsed}<{remaining}]"
 
 Vectors = dict[bytes, np.ndarray]
@@ -66,15 +67,20 @@ def embed(encoder: FrozenEncoder, todo: Batch, cache: Cache) -> Results:
 def embed_each(encoder: FrozenEncoder, todo: Batch, sizes: Mapping[bytes, float], cache: Cache) -> Results:
     """Yield vectors of all utterances; those which other processes are embedding already are waited for."""
     waiting = dict(sizes)
+    waited = 0.0
     while waiting:
         elsewhere: list[bytes] = []
-        claimed = claim_batches(plan_batches(waiting, encoder._budget()), cache, elsewhere)
-        yield from spread(encoder, ({key: todo[key] for key in batch} for batch in claimed))
+        batches = plan_batches(waiting, encoder._budget())
+        if waited < SECONDS_OF_PATIENCE:
+            batches = claim_batches(batches, cache, elsewhere)
+        yield from spread(encoder, ({key: todo[key] for key in batch} for batch in batches))
         found = cache.get(elsewhere)
         if found:
             yield found, {}
+            waited = 0.0
         elif elsewhere:
             time.sleep(SECONDS_TO_WAIT)
+            waited += SECONDS_TO_WAIT
         waiting = {key: waiting[key] for key in elsewhere if key not in found}
 
 

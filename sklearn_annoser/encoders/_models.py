@@ -7,7 +7,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from hashlib import blake2b
 from inspect import signature
 from operator import attrgetter
 from typing import Any
@@ -17,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from sklearn_annoser.encoders._arithmetic import check_rounding, plain_arithmetic, round_network
+
 LAYER_LISTS = ("encoder.layers", "encoder.layer", "transformer.layer", "layers", "encoder.block", "block")
 UNUSED = ("pooler.", "masked_spec_embed", "embeddings.position_ids")  # weights that no vector depends on
-ABOUT_CONFIG = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")  # not the network
 
 
 class Enough(Exception):  # noqa: N818 - no error, but the way out of a forward
@@ -32,23 +32,35 @@ class FrozenModel(ABC):
     Parameters
     ----------
     network : module
-        The network, in evaluation mode.
+        The network, in evaluation mode and in float32.
     processor : object
         Feature extractor or tokenizer.
-    device, dtype : torch.device and torch.dtype
-        Where and in which precision it calculates.
+    device : torch.device
+        Where it calculates.
     """
 
-    def __init__(self, network: Any, processor: Any, *, device: torch.device, dtype: torch.dtype) -> None:
+    fingerprint = ""  # what tells it from any other, when it has been loaded from files
+
+    def __init__(self, network: Any, processor: Any, *, device: torch.device) -> None:
         config = network.config
-        self.fingerprint = fingerprint(network, processor)
-        self.network = network.requires_grad_(False).to(device=device, dtype=dtype)
+        self.network = network.requires_grad_(False).to(device)
         self.processor = processor
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype = device, torch.float32
         self.model_type = config.model_type.replace("-", "_")
         self.hidden_size = config.hidden_size
         self.n_layers = config.num_hidden_layers
-        self.lock = threading.Lock()  # hooks and masks are those of one batch: threads take turns
+
+    def round(self, dtype: torch.dtype) -> None:
+        """Calculate in another dtype from now on, if that is right on this machine."""
+        with plain_arithmetic(self.device), torch.inference_mode():
+            exact = list(self.hidden_states(self.examples(), [self.n_layers], np.inf))
+            round_network(self.network, dtype)
+            self.dtype = dtype
+            check_rounding(exact, list(self.hidden_states(self.examples(), [self.n_layers], np.inf)), dtype)
+
+    @abstractmethod
+    def examples(self) -> list[Any]:
+        """Return two inputs of different length, always the same."""
 
     def embed(
         self,
@@ -60,7 +72,7 @@ class FrozenModel(ABC):
         budget: float = np.inf,
     ) -> np.ndarray:
         """Return a vector for each input, (n_inputs, n_parts * n_poolings * hidden_size)."""
-        with self.lock, torch.inference_mode():
+        with plain_arithmetic(self.device), torch.inference_mode():
             vectors = []
             for hidden in self.hidden_states(inputs, layers, budget):  # (n_layers, n_frames, hidden_size)
                 frames = hidden.float().mean(0, keepdim=True) if average else hidden.float()
@@ -140,6 +152,12 @@ class SpeechModel(FrozenModel):
     def body(self, frames: Tensor, n_frames: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Return the hidden states of padded frames (n_waves, n_frames, n_channels), for each layer."""
 
+    def examples(self) -> list[Any]:
+        """Return a second and half a second of a tone in noise."""
+        n = np.arange(self.sampling_rate)
+        wave = (0.3 * np.sin(0.1 * n) + 0.05 * np.random.RandomState(0).normal(size=len(n))).astype(np.float32)
+        return [[wave], [wave[: len(wave) // 2]]]
+
     def pieces(self, wave: np.ndarray, max_samples: float) -> list[np.ndarray]:
         """Return a waveform, with silence up to the shortest there can be, in equal pieces of at most `max_samples`."""
         wave = np.pad(wave, (0, max(0, self.field - len(wave))))
@@ -177,13 +195,13 @@ class SpeechModel(FrozenModel):
 class ConvolutionalModel(SpeechModel):
     """WavLM, wav2vec 2.0, HuBERT and their kin: convolutions over samples, then a transformer."""
 
-    def __init__(self, network: Any, processor: Any, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(network, processor, device=device, dtype=dtype)
+    def __init__(self, network: Any, processor: Any, *, device: torch.device) -> None:
+        super().__init__(network, processor, device=device)
         self.sampling_rate = processor.sampling_rate
         kernels, strides = network.config.conv_kernel, network.config.conv_stride
         self.hop = int(np.prod(strides))
         self.field = 1 + int(sum((k - 1) * np.prod(strides[:i]) for i, k in enumerate(kernels)))
-        self.convolutions = network.feature_extractor
+        network.convolutions = network.feature_extractor
         network.feature_extractor = nn.Identity()  # the network is given frames
         network.adapter = None  # shortens the output for a decoder
         self.frame_mask: Tensor | None = None
@@ -194,7 +212,7 @@ class ConvolutionalModel(SpeechModel):
 
     def front(self, wave: np.ndarray) -> Tensor:
         """Return what the convolutions make of one waveform, (n_frames, n_channels)."""
-        return self.convolutions(self._prepare(wave, "input_values"))[0].T
+        return self.network.convolutions(self._prepare(wave, "input_values"))[0].T
 
     def body(self, frames: Tensor, n_frames: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Return the hidden states of padded frames; the mask is that of waveforms which have just these frames."""
@@ -218,8 +236,8 @@ class WhisperModel(SpeechModel):
     Its forward takes nothing but 30 seconds, and no mask, so that its layers are run here.
     """
 
-    def __init__(self, network: Any, processor: Any, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(network, processor, device=device, dtype=dtype)
+    def __init__(self, network: Any, processor: Any, *, device: torch.device) -> None:
+        super().__init__(network, processor, device=device)
         self.sampling_rate = processor.sampling_rate
         self.hop = processor.hop_length * network.conv1.stride[0] * network.conv2.stride[0]
         self.field = max(processor.n_fft, self.hop)
@@ -259,8 +277,8 @@ class WhisperModel(SpeechModel):
 class TextModel(FrozenModel):
     """BERT and its kin, or any other network over tokens, with its tokenizer."""
 
-    def __init__(self, network: Any, processor: Any, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__(network, processor, device=device, dtype=dtype)
+    def __init__(self, network: Any, processor: Any, *, device: torch.device) -> None:
+        super().__init__(network, processor, device=device)
         self.longest = min(processor.model_max_length, self._n_positions())
         self.tokenizing = threading.Lock()  # a tokenizer's own state is set for each call
 
@@ -270,6 +288,11 @@ class TextModel(FrozenModel):
         positions = getattr(getattr(self.network, "embeddings", None), "position_embeddings", None)
         padding = getattr(positions, "padding_idx", None)
         return n if padding is None else n - padding - 1
+
+    def examples(self) -> list[Any]:
+        """Return some tokens, chosen at random once and for all."""
+        rng = np.random.RandomState(0)
+        return [rng.randint(self.network.config.vocab_size, size=min(n, self.longest)).tolist() for n in (24, 9)]
 
     def tokens(self, texts: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
         """Return the tokens of each text, special ones included; no more than `max_tokens`, if given."""
@@ -287,29 +310,3 @@ class TextModel(FrozenModel):
         states = self._tap(layers, lambda: self.network(input_ids=padded, attention_mask=mask))
         for hidden, n in zip(torch.stack(states, dim=1), n_tokens.tolist(), strict=True):
             yield hidden[:, :n]
-
-
-# ---------------------------------------------------------------------- fingerprint
-
-
-def fingerprint(network: Any, processor: Any) -> str:
-    """Return a hash of all that the vectors of a model depend on: weights, configuration and processor."""
-    digest = blake2b(digest_size=16)
-    config = {key: value for key, value in network.config.to_dict().items() if key not in ABOUT_CONFIG}
-    digest.update(repr(sorted(config.items(), key=lambda item: item[0])).encode())
-    digest.update(_processor_text(processor).encode())
-    for name, weight in sorted(network.state_dict().items()):
-        if not any(part in name for part in UNUSED):
-            digest.update(f"{name}{tuple(weight.shape)}".encode())
-            digest.update(weight.contiguous().numpy())
-    return digest.hexdigest()
-
-
-def _processor_text(processor: Any) -> str:
-    """Return the settings of a feature extractor, or the whole of a tokenizer, as text."""
-    if hasattr(processor, "backend_tokenizer"):
-        return str(processor.backend_tokenizer.to_str())
-    if hasattr(processor, "get_vocab"):
-        return repr(sorted(processor.get_vocab().items())) + repr(processor.init_kwargs)
-    settings = {key: value for key, value in processor.to_dict().items() if not isinstance(value, np.ndarray)}
-    return repr(sorted(settings.items(), key=lambda item: item[0]))

@@ -21,6 +21,7 @@ from sklearn_annoser.encoders._audio import (
 )
 from sklearn_annoser.encoders._base import FrozenEncoder
 from sklearn_annoser.encoders._batches import SECONDS_A_BATCH, budget_on
+from sklearn_annoser.encoders._files import file_state
 from sklearn_annoser.encoders._loop import Failures
 
 __all__ = ["SpeechEncoder", "WavLMEncoder"]
@@ -72,7 +73,7 @@ class SpeechEncoder(FrozenEncoder):
     Attributes
     ----------
     fingerprint_ : str
-        Hash of the weights, the configuration and the feature extractor.
+        Hash of the files that decide its vectors: weights, configuration, feature extractor.
     layers_ : list of int
         The layers, counted from 0.
     hidden_size_ : int
@@ -149,7 +150,8 @@ class SpeechEncoder(FrozenEncoder):
 
     def _check_item(self, item: Any) -> Audio:
         """Return an utterance that looks as it should."""
-        return check_audio(item)
+        audio = check_audio(item)
+        return File(audio) if isinstance(audio, str) else audio
 
     def _identify(self, items: Mapping[int, Audio], cache: Any) -> tuple[dict[int, bytes], dict[int, Exception]]:
         """Return a hash of each file or array."""
@@ -167,7 +169,11 @@ class SpeechEncoder(FrozenEncoder):
                 failures[position] = error
             else:
                 paths[position] = item
-        keys |= dict(zip(paths, cache.file_digests(list(paths.values())), strict=True))
+        for position, digest in zip(paths, cache.file_digests(list(paths.values())), strict=True):
+            if isinstance(digest, OSError):
+                failures[position] = AudioError(f"{paths[position]!r} cannot be read: {digest}.")
+            else:
+                keys[position] = digest
         return keys, failures
 
     def _measure(self, items: Mapping[bytes, Audio]) -> tuple[dict[bytes, float], Failures]:
@@ -186,6 +192,8 @@ class SpeechEncoder(FrozenEncoder):
         """Return the waveform of an utterance, in pieces if it is long."""
         model = self._model()
         wave = read_audio(item, sampling_rate=model.sampling_rate)
+        if isinstance(item, File) and item.seen != what_is_there(item):  # the vector would be kept as that of before
+            raise AudioError(f"{str(item)!r} changed while it was read. Try again when it has been written.")
         return model.pieces(wave, self.max_seconds * model.sampling_rate)
 
     def _budget(self) -> float:
@@ -199,6 +207,22 @@ class SpeechEncoder(FrozenEncoder):
     def _longest(self) -> dict[str, Any]:
         """Return how long a piece of audio may be."""
         return {"max_seconds": float(self.max_seconds)}
+
+
+class File(str):
+    """The path of a file, with what was there when the work began."""
+
+    def __init__(self, path: str) -> None:
+        self.seen = what_is_there(path)
+
+
+def what_is_there(path: str) -> tuple[int, ...]:
+    """Return what differs when a file is written or another takes its place; () if there is none."""
+    try:
+        size, changed, _, inode = file_state(os.stat(path))
+    except (OSError, ValueError):
+        return ()
+    return size, changed, inode
 
 
 class WavLMEncoder(SpeechEncoder):

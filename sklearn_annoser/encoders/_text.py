@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -48,7 +49,7 @@ class TextEncoder(FrozenEncoder):
     Attributes
     ----------
     fingerprint_ : str
-        Hash of the weights, the configuration and the tokenizer.
+        Hash of the files that decide its vectors: weights, configuration, tokenizer.
     layers_ : list of int
         The layers, counted from 0.
     hidden_size_ : int
@@ -120,11 +121,11 @@ class TextEncoder(FrozenEncoder):
     def _check_item(self, item: Any) -> str:
         """Return a text."""
         if not isinstance(item, str):
-            raise TypeError(f"a text must be a string, got {item!r} of type {type(item).__name__}.")
+            raise TypeError(f"a text must be a string, got {reprlib.repr(item)} of type {type(item).__name__}.")
         try:
             item.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"the text {item!r} has half a character in it: {error.reason}.") from error
+            raise ValueError(f"the text {reprlib.repr(item)} has half a character in it: {error.reason}.") from error
         return str(item)
 
     def _identify(self, items: Mapping[int, str], cache: Any) -> tuple[dict[int, bytes], dict[int, Exception]]:

@@ -1,6 +1,7 @@
 """Small random models in folders, as a user would have pretrained ones; tones as audio."""
 
 import os
+import time
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: a name that is no folder fails at once
@@ -165,3 +166,15 @@ def embedded(monkeypatch):
 
     monkeypatch.setattr(_models.FrozenModel, "embed", spy)
     return counts
+
+
+@pytest.fixture
+def old_file(tmp_path, monkeypatch):
+    """A file that was written an hour ago."""
+    from sklearn_annoser.encoders import _cache
+
+    path = tmp_path / "audio.wav"
+    path.write_bytes(b"one")
+    now = time.time_ns() + 3_600_000_000_000
+    monkeypatch.setattr(_cache.time, "time_ns", lambda: now)
+    return str(path)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from sklearn_annoser.encoders import _cache
-from sklearn_annoser.encoders._cache import VectorCache, file_digest
+from sklearn_annoser.encoders._cache import VectorCache
+from sklearn_annoser.encoders._files import file_digest
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -28,9 +29,9 @@ def make_vectors(n, seed=0, size=24):
 
 
 def change(cache, statement, *values):
-    """Change a cache behind its back."""
+    """Change a cache behind its back, or look into it."""
     with closing(sqlite3.connect(cache.path)) as db, db:
-        db.execute(statement, values)
+        return db.execute(statement, values).fetchall()
 
 
 def assert_same(found, expected):
@@ -39,15 +40,6 @@ def assert_same(found, expected):
     for digest, vector in expected.items():
         np.testing.assert_array_equal(found[digest], vector)
         assert found[digest].dtype == np.float32
-
-
-@pytest.fixture
-def old_file(tmp_path):
-    """A file that was written an hour ago."""
-    path = tmp_path / "audio.wav"
-    path.write_bytes(b"one")
-    os.utime(path, (time.time() - 3600,) * 2)
-    return str(path)
 
 
 # ---------------------------------------------------------------------- what is put is got
@@ -397,7 +389,9 @@ def test_a_full_disk_costs_a_warning_not_the_run(tmp_path, monkeypatch):
         return db
 
     monkeypatch.setattr(cache, "_connect", full)
-    with pytest.warns(RuntimeWarning, match=r"'.*vectors.sqlite' cannot be written, vectors are not kept: .*full"):
+    with pytest.warns(
+        RuntimeWarning, match=r"not kept for now: .*'.*vectors.sqlite' \(cache_dir\) cannot be written: .*full"
+    ):
         cache.put(make_vectors(2_000, seed=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -412,63 +406,5 @@ def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
         raise PermissionError("permission denied")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.warns(RuntimeWarning, match="cannot be written, vectors are not kept: permission denied"):
+    with pytest.warns(RuntimeWarning, match=r"not kept for now: .*\(cache_dir\) cannot be written: permission denied"):
         assert cache.claim([b"a", b"b"]) == [b"a", b"b"]
-
-
-# ---------------------------------------------------------------------- files
-
-
-def test_a_file_is_known_by_its_content(tmp_path, old_file):
-    (tmp_path / "copy.wav").write_bytes(b"one")
-    (tmp_path / "other.wav").write_bytes(b"two")
-    cache = VectorCache(tmp_path, "recipe")
-    one, copy, other, again = cache.file_digests(
-        [old_file, *(str(tmp_path / f"{n}.wav") for n in ("copy", "other")), old_file]
-    )
-    assert one == copy == again != other
-    assert len(one) == 16
-
-
-def test_a_file_that_did_not_change_is_not_read_again(tmp_path, old_file, monkeypatch):
-    cache = VectorCache(tmp_path, "recipe")
-    first = cache.file_digests([old_file])
-    with monkeypatch.context() as unreadable:
-        unreadable.setattr(_cache, "file_digest", None)
-        assert VectorCache(tmp_path, "another recipe").file_digests([old_file]) == first
-    Path(old_file).write_bytes(b"two")  # of the same size, at another time
-    assert cache.file_digests([old_file]) != first
-
-
-def test_known_files_are_found_while_another_process_writes(tmp_path, old_file, monkeypatch):
-    cache = VectorCache(tmp_path, "recipe")
-    first = cache.file_digests([old_file])
-    monkeypatch.setattr(_cache, "BUSY_SECONDS", 0.01)
-    with closing(sqlite3.connect(cache.path)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        assert cache.file_digests([old_file]) == first
-
-
-def test_a_damaged_memory_of_a_file_is_not_believed(tmp_path, old_file):
-    cache = VectorCache(tmp_path, "recipe")
-    first = cache.file_digests([old_file])
-    assert first == [file_digest(old_file)]
-    for value in (b"", bytes(24), None):
-        change(cache, "UPDATE files SET digest = ?", value)
-        assert cache.file_digests([old_file]) == first
-
-
-def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path):
-    path = tmp_path / "audio.wav"
-    path.write_bytes(b"one")
-    state = path.stat()
-    cache = VectorCache(tmp_path, "recipe")
-    first = cache.file_digests([str(path)])
-    path.write_bytes(b"two")
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # within the grain of the clock
-    assert cache.file_digests([str(path)]) != first
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        VectorCache(tmp_path, "recipe").file_digests([str(tmp_path / "missing.wav")])

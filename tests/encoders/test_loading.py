@@ -1,12 +1,17 @@
-"""Models are loaded whole or not at all, once a process, and quietly."""
+"""Models are loaded whole or not at all, once a process, and quietly; their files are data, and never run."""
 
+import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
+from sklearn_annoser import SpeechEncoder
 from sklearn_annoser.encoders import _loading
 from sklearn_annoser.encoders._loading import check_device
 from tests.encoders.conftest import load, save_speech, save_text, save_whisper
@@ -36,6 +41,145 @@ def test_the_fingerprint_is_that_of_weights_configuration_and_processor(tmp_path
     prints.append(load("speech", folder).fingerprint)
     assert prints[0] == prints[1]
     assert len(set(prints)) == 4
+
+
+def test_the_fingerprint_is_that_of_the_files_not_of_what_transformers_makes_of_them(tmp_path, monkeypatch):
+    folder = Path(save_text(tmp_path))
+    first = load("text", str(folder)).fingerprint
+    _loading._load_model.cache_clear()
+    monkeypatch.setattr(transformers.BertConfig, "to_dict", lambda self: {"new": "key"})
+    monkeypatch.setattr(transformers.PreTrainedTokenizerFast, "get_vocab", lambda self: {})
+    for name in ("README.md", "LICENSE", ".gitattributes", "tf_model.h5", "training_args.bin", "pytorch_model.bin"):
+        (folder / name).write_text("beside what is loaded")
+    (folder / "onnx").mkdir()
+    assert load("text", str(folder)).fingerprint == first
+    (folder / "vocabulary.of.a.kind.unknown").write_text("may be read")
+    assert load("text", str(folder)).fingerprint != first
+
+
+@pytest.fixture
+def on_the_hub(tmp_path, monkeypatch):
+    """A small BERT in the cache of the hub, as "lab/bert"; returns the folder of its one commit."""
+    from huggingface_hub import constants
+
+    root = tmp_path / "hub" / "models--lab--bert"
+    commit = "0123456789" * 4
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    _loading._load_model.cache_clear()
+    return save_text(root / "snapshots" / commit)
+
+
+def test_a_model_of_the_hub_is_that_of_a_folder_with_its_files(on_the_hub, tmp_path):
+    shutil.copytree(on_the_hub, tmp_path / "copy")
+    hub, folder = load("text", "lab/bert"), load("text", str(tmp_path / "copy"))
+    assert hub.fingerprint == folder.fingerprint
+    _loading._load_model.cache_clear()
+    name = Path(on_the_hub) / "tokenizer.json"
+    name.write_text(name.read_text().replace("thank", "frank"))
+    assert load("text", "lab/bert").fingerprint != hub.fingerprint
+
+
+def test_another_folder_with_equal_sizes_and_times_is_another_model(tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for seed, folder in enumerate(folders):
+        save_speech(folder)
+        path = folder / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + bytes([seed]))
+        for each in folder.iterdir():
+            os.utime(each, (1e9, 1e9))
+    first = load("speech", str(folders[0])).fingerprint
+    folders[0].rename(tmp_path / "old")
+    folders[1].rename(folders[0])
+    assert load("speech", str(folders[0])).fingerprint != first
+
+
+def test_files_that_change_while_they_are_read_are_an_error(tmp_path, monkeypatch):
+    folder = Path(save_speech(tmp_path / "model"))
+    original = _loading._load_processor
+
+    def write_on(*args):
+        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-1] + b"x")
+        return original(*args)
+
+    with monkeypatch.context() as half_written:
+        half_written.setattr(_loading, "_load_processor", write_on)
+        with pytest.raises(OSError, match=r"model' could not be loaded: its files changed while they were read"):
+            load("speech", str(folder))
+    load("speech", str(folder))
+
+
+# ---------------------------------------------------------------------- files of others are data
+
+CODE = """open({mark!r}, "w").write("run")
+from transformers import BertConfig, BertModel, BertTokenizerFast
+class OtherConfig(BertConfig): model_type = "other"
+class OtherModel(BertModel): config_class = OtherConfig
+class OtherTokenizer(BertTokenizerFast): pass
+"""
+ASKS = {
+    "config.json": {"auto_map": {"AutoConfig": "other.OtherConfig", "AutoModel": "other.OtherModel"}},
+    "tokenizer_config.json": {"auto_map": {"AutoTokenizer": [None, "other.OtherTokenizer"]}},
+    "preprocessor_config.json": {"auto_map": {"AutoFeatureExtractor": "elsewhere/repo--other.Other"}},
+}
+
+
+@pytest.mark.parametrize("name", ASKS)
+@pytest.mark.parametrize("more", [{}, {"model_type": "other", "tokenizer_class": "OtherTokenizer"}])
+def test_code_that_comes_with_a_model_is_never_run(tmp_path, monkeypatch, name, more):
+    mark, folder = tmp_path / "mark", Path(save_text(tmp_path / "model"))
+    (folder / "other.py").write_text(CODE.format(mark=str(mark)))
+    path = folder / name
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | ASKS[name] | more))
+    monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("nobody is to be asked"))
+    with pytest.raises(
+        OSError, match=rf"its {name} asks for Python code that comes with it \(auto_map\), .* never run"
+    ):
+        load("text", str(folder))
+    assert not mark.exists()
+
+
+def test_code_that_comes_with_a_model_of_the_hub_is_never_run(on_the_hub, tmp_path):
+    path = Path(on_the_hub) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "other"} | ASKS["config.json"]))
+    (path.parent / "other.py").write_text(CODE.format(mark=str(tmp_path / "mark")))
+    with pytest.raises(OSError, match=r"its config.json asks for Python code that comes with it \(auto_map\)"):
+        load("text", "lab/bert")
+    assert not (tmp_path / "mark").exists()
+
+
+class Evil:
+    """Makes a file where its pickle is loaded."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("protocol", ["pickle", "torch"])
+def test_pickles_are_not_run(tmp_path, protocol):
+    folder = Path(save_text(tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    if protocol == "torch":
+        torch.save({"embeddings": Evil(tmp_path / "mark")}, folder / "pytorch_model.bin")
+    else:
+        (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Evil(tmp_path / "mark"), protocol=2))
+    with pytest.raises(OSError, match=r"the model in the folder '.*model' could not be loaded"):
+        load("text", str(folder))
+    assert not (tmp_path / "mark").exists()
+
+
+def test_weights_of_torch_are_taken_where_there_are_no_others(tmp_path, waves):
+    folder = Path(save_speech(tmp_path / "model"))
+    right = SpeechEncoder(folder).fit_transform(waves[:2])
+    torch.save(transformers.AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
+    first = load("speech", str(folder)).fingerprint
+    (folder / "model.safetensors").unlink()
+    np.testing.assert_allclose(SpeechEncoder(folder).fit_transform(waves[:2]), right, atol=1e-6)
+    assert load("speech", str(folder)).fingerprint != first
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Nothing is embedded twice and nothing lost: with a cache, when interrupted, and by many workers."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -68,6 +69,26 @@ def test_another_model_and_another_file_under_the_same_name_are_noticed(wavlm, f
     other = save_speech(tmp_path / "other", hidden_act="relu")
     SpeechEncoder(other, cache_dir=tmp_path / "cache").fit_transform(files)
     assert sum(embedded) == 13
+
+
+def test_a_file_that_is_written_while_it_is_embedded_is_not_kept(wavlm, files, tmp_path, monkeypatch):
+    encoder = SpeechEncoder(wavlm, cache_dir=tmp_path / "cache", on_error="nan").fit(files)
+    item = encoder._check_item(files[0])
+    assert pickle.loads(pickle.dumps(item)).seen == item.seen != ()  # as a worker gets it
+    original = SpeechEncoder._measure
+
+    def write(self, items):  # between the hash of its content and its reading
+        soundfile.write(files[3], make_wave(16_000, seed=99), 16_000, subtype="FLOAT")
+        return original(self, items)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(SpeechEncoder, "_measure", write)
+        assert np.isnan(encoder.transform(files)).any(axis=1).tolist() == [False] * 3 + [True] + [False] * 2
+        encoder.cache_clear()
+        encoder.set_params(on_error="raise")
+        with pytest.raises(AudioError, match=r"utterance3.wav' changed while it was read"):
+            encoder.transform(files)
+    np.testing.assert_allclose(encoder.transform(files), SpeechEncoder(wavlm).fit_transform(files), atol=1e-5)
 
 
 def test_clearing_the_cache_keeps_that_of_others(wavlm, bert, files, texts, tmp_path, embedded):

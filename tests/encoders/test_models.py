@@ -167,7 +167,7 @@ def test_an_error_in_the_network_leaves_no_hooks_behind(wavlm, waves, monkeypatc
 
 def test_pooling_is_over_time_and_layers_are_joined_or_averaged(wavlm, waves):
     model = load("speech", wavlm)
-    with torch.inference_mode(), model.lock:
+    with torch.inference_mode():
         hidden = next(model.hidden_states([[waves[3]]], [1, 3], np.inf)).double().numpy()
     joined = model.embed([[waves[3]]], layers=[1, 3], average=False, poolings=["mean", "std"])[0]
     expected = [pooled for frames in hidden for pooled in (frames.mean(0), frames.std(0))]
