@@ -220,11 +220,13 @@ class IdleSteps:
 
     def up_to(self, n_steps: int) -> Tensor:
         """Return the four coefficients of 0, 1, ... idle steps, `n_steps` at least, (n_powers, 4)."""
-        while len(self.table) <= n_steps:  # M^(n + i) = M^n M^i doubles the table
-            table = np.concatenate([self.table, self.table @ (self.table[-1] @ self.step)])
+        table = self.table  # another thread may put a longer one in its place
+        while len(table) <= n_steps:  # M^(n + i) = M^n M^i doubles the table
+            table = np.concatenate([table, table @ (table[-1] @ self.step)])
             # What has faded so far adds nothing, but would leave denormal velocities, which a CPU is slow with.
-            self.table = np.where(np.abs(table) < FADED, 0.0, table)
-        return torch.from_numpy(self.table.reshape(-1, 4))
+            table = np.where(np.abs(table) < FADED, 0.0, table)
+            self.table = table
+        return torch.from_numpy(table.reshape(-1, 4))
 
 
 @lru_cache(maxsize=16)

@@ -6,13 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.utils import check_array
 from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
+from skorch.exceptions import NotInitializedError
 from torch import Tensor
 from torch.utils.data import Subset
 
-from sklearn_annoser.network._data import Batch, RatingsDataset, as_tensor
-from sklearn_annoser.network._loss import mixture_divergence
+from sklearn_annoser.network._data import Batch, RatingsDataset
+from sklearn_annoser.network._loss import CrossEntropy, mixture_divergence
 from sklearn_annoser.network._optim import clip_gradients
 
 
@@ -24,12 +25,27 @@ class RatingsNet(NeuralNet):
     consensus_head: bool
     variance_heads: bool
     max_grad_norm: float | None
+    module_: Any
+    optimizer_: Any
+    callbacks_: list[tuple[str, Any]]
+    _n_whole = 0  # epochs of this training that came to their end
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> Self:
         """Make the optimizer, and the gradients of the heads as it wants them."""
         super().initialize_optimizer()
         self.module_.sparse_heads = self._is_lazy
         return self
+
+    def check_is_fitted(self, attributes: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Raise unless the net is initialized, and the last `fit` came to something."""
+        super().check_is_fitted(attributes, *args, **kwargs)
+        if not self.initialized_:
+            raise NotInitializedError(f"This {type(self).__name__} is not initialized yet: call fit.")
+
+    @property
+    def predict_proba(self) -> Any:
+        """There is none, and `hasattr` says so."""
+        raise AttributeError("a net of ratings has no predict_proba: see predict and predict_annotators.")
 
     @property
     def _is_lazy(self) -> bool:
@@ -42,9 +58,14 @@ class RatingsNet(NeuralNet):
         super().on_epoch_begin(net, **kwargs)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Forget what only the training needed: the records of single batches."""
+        """Take the best weights, before any callback saves them, and forget what only the training needed."""
         super().on_train_end(net, **kwargs)
         self._drop_batch_records()
+        for _, callback in self.callbacks_:
+            if isinstance(callback, EarlyStopping):
+                callback.on_train_end(self)
+                callback.best_model_weights_ = None  # the module has them: a second copy swells memory and pickles
+                self.optimizer_.state.clear()  # velocities of the last weights, which are not the best
 
     def _drop_batch_records(self) -> None:
         if len(self.history):
@@ -59,14 +80,22 @@ class RatingsNet(NeuralNet):
             self.notify("on_epoch_begin", dataset_train=train, dataset_valid=valid)
             self.run_single_epoch(iterator_train, training=True, prefix="train", step_fn=self.train_step)
             self.run_single_epoch(iterator_valid, training=False, prefix="valid", step_fn=self.validation_step)
+            self._n_whole += 1
             self.notify("on_epoch_end", dataset_train=train, dataset_valid=valid)
         return self
 
     def get_dataset(self, X: Any, y: Any = None, sample_weight: Any = None) -> RatingsDataset:
-        """Return features and Ratings as a dataset, checked unless `X` is a tensor or a dataset already."""
-        if isinstance(X, RatingsDataset):
-            return X
-        return RatingsDataset(check_features(X), y, self.consensus_head, sample_weight)
+        """Return features and Ratings as a dataset, unless `X` is one already."""
+        if not isinstance(X, RatingsDataset):
+            return RatingsDataset(X, y, self.consensus_head, sample_weight)
+        if sample_weight is not None:
+            raise ValueError("sample_weight goes into the RatingsDataset: RatingsDataset(X, y, sample_weight=...).")
+        if X.consensus_head != self.consensus_head:
+            raise ValueError(
+                f"the RatingsDataset has consensus_head={X.consensus_head}, the net {self.consensus_head}: give both "
+                "the same."
+            )
+        return X
 
     def get_split_datasets(
         self, X: Any, y: Any = None, groups: Any = None, **fit_params: Any
@@ -74,8 +103,14 @@ class RatingsNet(NeuralNet):
         """Return the training and the validation part, None without a split."""
         if not self.train_split:
             return self.get_dataset(X, y), None
-        train, valid = super().get_split_datasets(self.get_dataset(X, y), groups=groups, **fit_params)
-        return _as_ratings_dataset(train), _as_ratings_dataset(valid)
+        split = super().get_split_datasets(self.get_dataset(X, y), groups=groups, **fit_params)
+        train, valid = map(_as_ratings_dataset, split)
+        if valid is not None and not np.array_equal(train.ratings.annotators, valid.ratings.annotators):
+            raise ValueError(
+                "the validation ratings must know the same annotators as those of the training, in the same order: "
+                "take both from one Ratings."
+            )
+        return train, valid
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Catch the batch's heads up, then compute loss and gradients."""
@@ -131,14 +166,34 @@ class RatingsNet(NeuralNet):
             step = step_fn((Xi, Xi.y))
             terms.append(self._terms(step["y_pred"], Xi))
             self.notify("on_batch_end", batch=batch, training=False, **step)
-        whole = [tuple(_joined(parts) for parts in zip(*same, strict=True)) for same in zip(*terms, strict=True)]
+        whole = _whole(terms)
         self.history.record_batch(f"{prefix}_loss", sum(map(float, self._losses(whole))))
         self.history.record_batch(f"{prefix}_batch_size", len(iterator.dataset))
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Predict the ratings of one block of validation samples."""
         with torch.inference_mode():
-            return {"y_pred": self.module_(batch[0].to(self.device))}
+            return {"y_pred": self.infer(batch[0])}
+
+    def infer(self, x: Batch, **fit_params: Any) -> Tensor:
+        """Predict the ratings of a batch; with it skorch's `forward` predicts those of a RatingsDataset."""
+        return self.module_(x.to(self.device))
+
+    def gain(self, dataset: RatingsDataset) -> float:
+        """Return by which share the loss of the individual ratings is lower than that of the best constant."""
+        self._set_training(False)
+        terms = []
+        for batch, _ in self.get_iterator(dataset, training=False):
+            Xi = batch.to(self.device)
+            terms.append(self._terms(self.validation_step((Xi, Xi.y))["y_pred"], Xi))
+        y_pred, y_true, weight = _whole(terms)[0]
+        share = torch.ones_like(y_true) if weight is None else weight
+        constant = (share * y_true).sum(0) / share.sum(0).clamp_min(torch.finfo(share.dtype).tiny)
+        if isinstance(self.criterion_, CrossEntropy):
+            constant = constant.log()  # logits that give these shares
+        loss = float(self._criterion(y_pred, y_true, weight))
+        of_constant = float(self._criterion(constant.expand_as(y_true), y_true, weight))
+        return 1 - loss / of_constant if of_constant else 0.0
 
 
 def _divergence(y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -164,6 +219,11 @@ def _mean_divergence(divergence: Tensor, weight: Tensor | None) -> Tensor:
     return (divergence * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
+def _whole(terms: list[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    """Return the terms of all batches as those of a single one."""
+    return [tuple(_joined(parts) for parts in zip(*same, strict=True)) for same in zip(*terms, strict=True)]
+
+
 def _joined(parts: Any) -> Any:
     """Return tensors one after the other; None if they are None."""
     return None if parts[0] is None else torch.cat(parts)
@@ -175,8 +235,3 @@ def _as_ratings_dataset(part: Any) -> Any:
         return part
     whole: Any = part.dataset
     return whole.take(whole.rows[part.indices])
-
-
-def check_features(X: Any) -> Tensor:
-    """Return features as a float32 tensor: a tensor as it is, an array checked."""
-    return as_tensor(X if isinstance(X, Tensor) else check_array(X, dtype=np.float32))

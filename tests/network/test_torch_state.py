@@ -3,6 +3,7 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_annoser.network import seeded
+from sklearn_annoser.network._torch_state import generator
 from tests.network.cases import fit
 
 
@@ -22,13 +23,12 @@ def test_threads_are_those_asked_for_and_given_back(n_threads, expected):
     assert seen == {expected}
 
 
-def test_seeded_draws_from_its_seed_and_gives_back_the_state_of_torch():
-    torch.manual_seed(5)
-    expected = torch.rand(2)
-    torch.manual_seed(5)
+def test_seeded_draws_from_its_seed_and_leaves_that_of_torch_alone():
+    before = torch.get_rng_state()
     draws = []
     for _ in range(2):
-        with seeded(3, "cpu"):
-            draws.append(torch.rand(4))
+        with seeded(3):
+            draws.append(torch.rand(4, generator=generator()))
+    assert generator() is None
     assert torch.equal(*draws)
-    assert torch.equal(torch.rand(2), expected)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,41 @@
+"""Which callbacks of skorch can work on ratings; the others are refused before the training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skorch.callbacks import BatchScoring, EpochScoring, GradientNormClipping
+
+
+def check_callbacks(callbacks: list[tuple[str, Any]], *, sparse: bool, validated: bool) -> None:
+    """Raise if one cannot work on ratings, or waits for a validation loss that is not there."""
+    for name, callback in callbacks:
+        what = f"the callback {name} ({type(callback).__name__})"
+        if isinstance(callback, GradientNormClipping) and sparse:
+            raise ValueError(
+                f"{what} cannot clip the sparse gradients of the heads. MultiHeadNet(max_grad_norm=...) does, and any "
+                "optimizer but LazySGD gets dense ones."
+            )
+        if isinstance(callback, BatchScoring) and not callback.on_train:
+            raise ValueError(f"{what} cannot score batches of the validation. EpochScoring scores all of it at once.")
+        if isinstance(callback, (BatchScoring, EpochScoring)) and not _scores_ratings(callback.scoring):
+            raise ValueError(
+                f"{what} has scoring={callback.scoring!r}, which compares each sample with one prediction; here "
+                "a sample has several ratings. Give a function of (net, dataset, y): y are all ratings, one after the "
+                "other, and net.forward(dataset) predicts each."
+            )
+        if not validated and monitors_validation(callback):
+            raise ValueError(
+                f"{what} monitors {callback.monitor!r}, but no samples are set aside for validation. Let it monitor "
+                "'train_loss', or set some aside: early_stopping=True, or train_split=ValidationSplit()."
+            )
+
+
+def monitors_validation(callback: Any) -> bool:
+    """Return whether a callback waits for a validation loss."""
+    return str(getattr(callback, "monitor", None)).startswith("valid_loss")
+
+
+def _scores_ratings(scoring: Any) -> bool:
+    """Return whether a scoring is a function of its own, not a name or a scorer of scikit-learn."""
+    return callable(scoring) and not hasattr(scoring, "_score_func")
