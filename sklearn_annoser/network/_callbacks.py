@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skorch.callbacks import BatchScoring, EpochScoring, GradientNormClipping
+from skorch.callbacks import BatchScoring, Callback, EpochScoring, GradientNormClipping, InputShapeSetter
 
 
 def check_callbacks(callbacks: list[tuple[str, Any]], *, sparse: bool, validated: bool) -> None:
@@ -16,6 +16,8 @@ def check_callbacks(callbacks: list[tuple[str, Any]], *, sparse: bool, validated
                 f"{what} cannot clip the sparse gradients of the heads. MultiHeadNet(max_grad_norm=...) does, and any "
                 "optimizer but LazySGD gets dense ones."
             )
+        if isinstance(callback, InputShapeSetter):
+            raise ValueError(f"{what} is not needed: fit tells the module all sizes of the data. Leave it out.")
         if isinstance(callback, BatchScoring) and not callback.on_train:
             raise ValueError(f"{what} cannot score batches of the validation. EpochScoring scores all of it at once.")
         if isinstance(callback, (BatchScoring, EpochScoring)) and not _scores_ratings(callback.scoring):
@@ -28,6 +30,17 @@ def check_callbacks(callbacks: list[tuple[str, Any]], *, sparse: bool, validated
             raise ValueError(
                 f"{what} monitors {callback.monitor!r}, but no samples are set aside for validation. Let it monitor "
                 "'train_loss', or set some aside: early_stopping=True, or train_split=ValidationSplit()."
+            )
+
+
+def check_kind(callbacks: Any) -> None:
+    """Raise unless all are callbacks of skorch, classes or instances, or (name, callback)."""
+    for item in callbacks if isinstance(callbacks, (list, tuple)) else []:
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        if not (isinstance(callback, Callback) or (isinstance(callback, type) and issubclass(callback, Callback))):
+            raise TypeError(
+                f"callbacks must be a list of skorch callbacks, such as skorch.callbacks.Checkpoint(), or of (name, "
+                f"callback); {item!r} is none."
             )
 
 

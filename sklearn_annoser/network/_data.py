@@ -262,7 +262,8 @@ def check_features(X: Any) -> Tensor:
                 f"X must be an array, a DataFrame, a Tensor or a RatingsDataset, got {type(X).__name__}. Of another "
                 "dataset collect the features of all samples in one array."
             )
-        return as_tensor(check_array(X, dtype=np.float32))
+        with np.errstate(over="ignore"):  # what float32 does not hold is refused as infinite
+            return as_tensor(check_array(X, dtype=np.float32))
     if X.ndim != 2 or not X.numel() or X.is_complex() or X.layout != torch.strided:
         raise ValueError(
             f"X must be a dense tensor of real numbers, (n_samples, n_features), neither of them 0; got {X.dtype}, "

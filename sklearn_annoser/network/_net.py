@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor
 
-from sklearn_annoser.network._callbacks import check_callbacks, monitors_validation
+from sklearn_annoser.network._callbacks import check_callbacks, check_kind, monitors_validation
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, check_features
 from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
 from sklearn_annoser.network._module import MultiHeadModule
@@ -30,6 +30,7 @@ PASS_ROWS = 128  # fewer waste time with many samples, more with few
 EXTRA_HEADS = ("consensus_head", "variance_heads")
 LONG = 10  # times the patience: who allows as many epochs leaves it to early stopping to end them
 LITTLE = 0.02  # share of the loss of a constant
+TELLING = 100  # ratings: of fewer it is chance whether they agree with a constant
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -160,6 +161,7 @@ class MultiHeadNet(RatingsNet):
 
     def initialize_callbacks(self) -> MultiHeadNet:
         """Make the callbacks; early stopping, which leaves the epoch by an exception, comes after all others."""
+        check_kind(self.callbacks)
         super().initialize_callbacks()
         self.callbacks_.sort(key=lambda item: isinstance(item[1], EarlyStopping))
         return self
@@ -351,24 +353,38 @@ class MultiHeadNet(RatingsNet):
         if any(found[size] != n for size, n in known.items()):
             raise ValueError(f"the net was made for {known}, but the data have {found}. Call fit to start anew.")
         check_callbacks(self.callbacks_, sparse=self._is_lazy, validated=split[1] is not None)
-        if any(weights.is_inference() for weights in self.module_.parameters()):  # copied in torch.inference_mode
-            self.module_, self.optimizer_ = copy.deepcopy((self.module_, self.optimizer_))
+        self.leave_inference()
         n_before, self._n_whole, interruption = len(self.history), 0, None
         self.notify("on_train_begin", X=dataset, y=None)
         try:
             self.fit_loop(dataset, split=split, epochs=epochs)
         except KeyboardInterrupt as error:  # early stopping ends a training by one too
             interruption = None if self._is_stopped else error
-        self.notify("on_train_end", X=dataset, y=None)
-        del self.history[n_before + self._n_whole :]  # the record of a broken epoch
-        if interruption is None:
-            return
+        try:
+            if self._n_whole:
+                self.take_best_weights()  # before a callback saves them
+                del self.history[n_before + self._n_whole :]  # the record of a broken epoch
+            self.notify("on_train_end", X=dataset, y=None)
+        finally:
+            del self.history[n_before + self._n_whole :]
+            for epoch in self.history[n_before:]:
+                epoch["batches"] = []
+            if interruption is not None:
+                raise KeyboardInterrupt(self._what_is_left(epochs or self.max_epochs)) from interruption
+
+    def _what_is_left(self, most: int) -> str:
+        """Say what came of an interrupted training."""
         if not self._n_whole:
-            raise KeyboardInterrupt("interrupted before the end of the first epoch") from interruption
-        raise KeyboardInterrupt(
-            f"training was interrupted after {self._n_whole} of at most {epochs or self.max_epochs} epochs; the best "
-            "weights so far are kept, and can be used"
-        ) from interruption
+            return "interrupted before the end of the first epoch"
+        return (
+            f"training was interrupted after {self._n_whole} of at most {most} epochs; the best weights so far are "
+            "kept, and can be used"
+        )
+
+    def leave_inference(self) -> None:
+        """Make weights that can be trained of those that the user has copied or loaded in torch.inference_mode."""
+        if any(weights.is_inference() for weights in self.module_.parameters()):
+            self.module_, self.optimizer_ = copy.deepcopy((self.module_, self.optimizer_))
 
     @property
     def _is_stopped(self) -> bool:
@@ -380,7 +396,8 @@ class MultiHeadNet(RatingsNet):
         ended = self._is_stopped
         if valid is None or not (ended or self._n_whole >= LONG * self.patience):
             return self
-        gain = self.gain(valid)
+        n_ratings = int(np.diff(valid.ratings.indptr)[valid.rows].sum())
+        gain = self.gain(valid) if n_ratings >= TELLING else 1.0
         if gain < LITTLE:
             warnings.warn(
                 "training has learned next to nothing: with the best weights the loss of the validation ratings is "

@@ -74,11 +74,21 @@ class LazySGD(torch.optim.SGD):
                 if param.grad is not None and param.grad.is_sparse:
                     sparse.append((group, param, param.grad))
                     param.grad = None  # the dense step passes over it
+        self._start_late_ones()
         super().step()
         for group, param, grad in sparse:
             self._step_rows(group, param, grad)
             param.grad = grad
         return loss
+
+    def _start_late_ones(self) -> None:
+        """Give weights that were frozen so far a velocity of 0: torch's fused step wants all to have one, or none."""
+        for group in self.param_groups:
+            states = [(param, self.state[param]) for param in group["params"] if param.grad is not None]
+            late = [(param, state) for param, state in states if state.get("momentum_buffer") is None]
+            if group["momentum"] and len(late) < len(states):
+                for param, state in late:
+                    state["momentum_buffer"] = torch.zeros_like(param)
 
     def _step_rows(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
         """Update the rows of a sparse gradient; the others have one more step to catch up."""

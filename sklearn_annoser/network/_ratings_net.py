@@ -53,23 +53,21 @@ class RatingsNet(NeuralNet):
         return hasattr(self.optimizer_, "catch_up")
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start an epoch's record, and forget the single batches of the last: they would swell memory and pickles."""
-        self._drop_batch_records()
+        """Start an epoch's record, and forget the batches of the last, which would swell memory; but for one.
+
+        Checkpoints look at it.
+        """
+        if len(self.history):
+            del self.history[-1]["batches"][:-1]
         super().on_epoch_begin(net, **kwargs)
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Take the best weights, before any callback saves them, and forget what only the training needed."""
-        super().on_train_end(net, **kwargs)
-        self._drop_batch_records()
+    def take_best_weights(self) -> None:
+        """Go back to the best weights that early stopping has seen, if there is any."""
         for _, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
                 callback.on_train_end(self)
                 callback.best_model_weights_ = None  # the module has them: a second copy swells memory and pickles
                 self.optimizer_.state.clear()  # velocities of the last weights, which are not the best
-
-    def _drop_batch_records(self) -> None:
-        if len(self.history):
-            self.history[-1]["batches"] = []
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, *, split: Any = None, **kwargs: Any) -> Any:
         """Run the epochs on data that are split already, which keeps groups out of skorch's routing of metadata."""

@@ -104,6 +104,7 @@ def _tune(
 ) -> np.ndarray:
     """Tune with torch as a training needs it."""
     y = dataset.ratings
+    net.leave_inference()
     net.module_.freeze_trunk(train == "tower")
     net.initialize_optimizer()  # no momentum of another training
     copies = [copy.deepcopy(net) for _ in held_out]
