@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -12,11 +11,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor
 
-from sklearn_annoser.network._callbacks import check_callbacks, check_kind, monitors_validation
+from sklearn_annoser.network._callbacks import check_kind, monitors_validation
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, check_features
 from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
 from sklearn_annoser.network._module import MultiHeadModule
@@ -28,9 +26,6 @@ from sklearn_annoser.ratings import Ratings
 BLOCK_ROWS = 4096
 PASS_ROWS = 128  # fewer waste time with many samples, more with few
 EXTRA_HEADS = ("consensus_head", "variance_heads")
-LONG = 10  # times the patience: who allows as many epochs leaves it to early stopping to end them
-LITTLE = 0.02  # share of the loss of a constant
-TELLING = 100  # ratings: of fewer it is chance whether they agree with a constant
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -200,14 +195,6 @@ class MultiHeadNet(RatingsNet):
         if self.variance_heads:
             self.module_.start_variances(dataset.rating_variance().clamp_min(VARIANCE_FLOOR).to(self.device))
 
-    def _shape_of(self, dataset: RatingsDataset) -> dict[str, int]:
-        """Return the sizes of the module that some data need."""
-        return {
-            "n_features": dataset.X.shape[1],
-            "n_annotators": dataset.ratings.n_annotators + self.consensus_head,
-            "n_outputs": dataset.ratings.n_outputs,
-        }
-
     @plainly
     def fit(self, X: Any, y: Ratings | None = None, groups: Any = None, sample_weight: Any = None) -> MultiHeadNet:
         """Pre-train on the consensus, then train every annotator's head.
@@ -344,87 +331,6 @@ class MultiHeadNet(RatingsNet):
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt("interrupted before the annotators' heads were trained") from error
         self.module_.start_from(net.module_)
-
-    def _train(
-        self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None], epochs: int | None = None
-    ) -> None:
-        """Run the epochs; an interruption keeps the best weights so far, and is passed on."""
-        known, found = getattr(self, "shape_", {}), self._shape_of(dataset)
-        if any(found[size] != n for size, n in known.items()):
-            raise ValueError(f"the net was made for {known}, but the data have {found}. Call fit to start anew.")
-        check_callbacks(self.callbacks_, sparse=self._is_lazy, validated=split[1] is not None)
-        self.leave_inference()
-        n_before, self._n_whole, interruption = len(self.history), 0, None
-        self.notify("on_train_begin", X=dataset, y=None)
-        try:
-            self.fit_loop(dataset, split=split, epochs=epochs)
-        except KeyboardInterrupt as error:  # early stopping ends a training by one too
-            interruption = None if self._is_stopped else error
-        try:
-            if self._n_whole:
-                self.take_best_weights()  # before a callback saves them
-                del self.history[n_before + self._n_whole :]  # the record of a broken epoch
-            self.notify("on_train_end", X=dataset, y=None)
-        finally:
-            del self.history[n_before + self._n_whole :]
-            for epoch in self.history[n_before:]:
-                epoch["batches"] = []
-            if interruption is not None:
-                raise KeyboardInterrupt(self._what_is_left(epochs or self.max_epochs)) from interruption
-
-    def _what_is_left(self, most: int) -> str:
-        """Say what came of an interrupted training."""
-        if not self._n_whole:
-            return "interrupted before the end of the first epoch"
-        return (
-            f"training was interrupted after {self._n_whole} of at most {most} epochs; the best weights so far are "
-            "kept, and can be used"
-        )
-
-    def leave_inference(self) -> None:
-        """Make weights that can be trained of those that the user has copied or loaded in torch.inference_mode."""
-        if any(weights.is_inference() for weights in self.module_.parameters()):
-            self.module_, self.optimizer_ = copy.deepcopy((self.module_, self.optimizer_))
-
-    @property
-    def _is_stopped(self) -> bool:
-        """Whether early stopping has ended the training."""
-        return any(isinstance(each, EarlyStopping) and each.misses_ >= each.patience for _, each in self.callbacks_)
-
-    def _warn_if_little_is_learned(self, valid: RatingsDataset | None) -> MultiHeadNet:
-        """Warn of a training that had the epochs to learn and did not, or did not come to its end."""
-        ended = self._is_stopped
-        if valid is None or not (ended or self._n_whole >= LONG * self.patience):
-            return self
-        n_ratings = int(np.diff(valid.ratings.indptr)[valid.rows].sum())
-        gain = self.gain(valid) if n_ratings >= TELLING else 1.0
-        if gain < LITTLE:
-            warnings.warn(
-                "training has learned next to nothing: with the best weights the loss of the validation ratings is "
-                f"only {max(gain, 0):.1%} lower than that of a constant. See that the features are on one scale, for "
-                f"example with StandardScaler, and that lr={self.lr} is neither too small nor too large.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        elif not ended and any(isinstance(each, EarlyStopping) for _, each in self.callbacks_):
-            warnings.warn(
-                f"training ended at max_epochs={self.max_epochs} while the validation loss was still falling. Raise "
-                f"max_epochs, or lr={self.lr}.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        return self
-
-    @contextmanager
-    def all_or_nothing(self) -> Iterator[None]:
-        """Train in it; what fails or is interrupted leaves weights, optimizer and history as they were."""
-        names = ("module_", "optimizer_", "history_", "shape_")
-        kept = copy.deepcopy({name: vars(self)[name] for name in names if name in vars(self)})
-        try:
-            yield
-        except BaseException:
-            self.__dict__.update(kept)
-            raise
 
     @plainly
     def train_epoch(self, X: Any, y: Ratings, *, n_new: int = 0) -> MultiHeadNet:

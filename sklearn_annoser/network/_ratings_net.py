@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from skorch.exceptions import NotInitializedError
 from torch import Tensor
 from torch.utils.data import Subset
 
+from sklearn_annoser.network._callbacks import check_callbacks
 from sklearn_annoser.network._data import Batch, RatingsDataset
 from sklearn_annoser.network._loss import CrossEntropy, mixture_divergence
 from sklearn_annoser.network._optim import clip_gradients
+
+LONG = 10  # times the patience: who allows as many epochs leaves it to early stopping to end them
+LITTLE = 0.02  # share of the loss of a constant
+TELLING = 100  # ratings: of fewer it is chance whether they agree with a constant
 
 
 class RatingsNet(NeuralNet):
@@ -22,6 +32,8 @@ class RatingsNet(NeuralNet):
 
     train_split: Any
     max_epochs: int
+    patience: int
+    lr: float
     consensus_head: bool
     variance_heads: bool
     max_grad_norm: float | None
@@ -68,6 +80,95 @@ class RatingsNet(NeuralNet):
                 callback.on_train_end(self)
                 callback.best_model_weights_ = None  # the module has them: a second copy swells memory and pickles
                 self.optimizer_.state.clear()  # velocities of the last weights, which are not the best
+
+    def _shape_of(self, dataset: RatingsDataset) -> dict[str, int]:
+        """Return the sizes of the module that some data need."""
+        return {
+            "n_features": dataset.X.shape[1],
+            "n_annotators": dataset.ratings.n_annotators + self.consensus_head,
+            "n_outputs": dataset.ratings.n_outputs,
+        }
+
+    def _train(
+        self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None], epochs: int | None = None
+    ) -> None:
+        """Run the epochs; an interruption keeps the best weights so far, and is passed on."""
+        known, found = getattr(self, "shape_", {}), self._shape_of(dataset)
+        if any(found[size] != n for size, n in known.items()):
+            raise ValueError(f"the net was made for {known}, but the data have {found}. Call fit to start anew.")
+        check_callbacks(self.callbacks_, sparse=self._is_lazy, validated=split[1] is not None)
+        self.leave_inference()
+        n_before, self._n_whole, interruption = len(self.history), 0, None
+        self.notify("on_train_begin", X=dataset, y=None)
+        try:
+            self.fit_loop(dataset, split=split, epochs=epochs)
+        except KeyboardInterrupt as error:  # early stopping ends a training by one too
+            interruption = None if self._is_stopped else error
+        try:
+            if self._n_whole:
+                self.take_best_weights()  # before a callback saves them
+                del self.history[n_before + self._n_whole :]  # the record of a broken epoch
+            self.notify("on_train_end", X=dataset, y=None)
+        finally:
+            del self.history[n_before + self._n_whole :]
+            for epoch in self.history[n_before:]:
+                epoch["batches"] = []
+            if interruption is not None:
+                raise KeyboardInterrupt(self._what_is_left(epochs or self.max_epochs)) from interruption
+
+    def _what_is_left(self, most: int) -> str:
+        """Say what came of an interrupted training."""
+        if not self._n_whole:
+            return "interrupted before the end of the first epoch"
+        return (
+            f"training was interrupted after {self._n_whole} of at most {most} epochs; the best weights so far are "
+            "kept, and can be used"
+        )
+
+    def leave_inference(self) -> None:
+        """Make weights that can be trained of those that the user has copied or loaded in torch.inference_mode."""
+        if any(weights.is_inference() for weights in self.module_.parameters()):
+            self.module_, self.optimizer_ = copy.deepcopy((self.module_, self.optimizer_))
+
+    @property
+    def _is_stopped(self) -> bool:
+        """Whether early stopping has ended the training."""
+        return any(isinstance(each, EarlyStopping) and each.misses_ >= each.patience for _, each in self.callbacks_)
+
+    def _warn_if_little_is_learned(self, valid: RatingsDataset | None) -> Self:
+        """Warn of a training that had the epochs to learn and did not, or did not come to its end."""
+        ended = self._is_stopped
+        if valid is None or not (ended or self._n_whole >= LONG * self.patience):
+            return self
+        n_ratings = int(np.diff(valid.ratings.indptr)[valid.rows].sum())
+        gain = self.gain(valid) if n_ratings >= TELLING else 1.0
+        if gain < LITTLE:
+            warnings.warn(
+                "training has learned next to nothing: with the best weights the loss of the validation ratings is "
+                f"only {max(gain, 0):.1%} lower than that of a constant. See that the features are on one scale, for "
+                f"example with StandardScaler, and that lr={self.lr} is neither too small nor too large.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        elif not ended and any(isinstance(each, EarlyStopping) for _, each in self.callbacks_):
+            warnings.warn(
+                f"training ended at max_epochs={self.max_epochs} while the validation loss was still falling. Raise "
+                f"max_epochs, or lr={self.lr}.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Train in it; what fails or is interrupted leaves weights, optimizer and history as they were."""
+        names = ("module_", "optimizer_", "history_", "shape_")
+        kept = copy.deepcopy({name: vars(self)[name] for name in names if name in vars(self)})
+        try:
+            yield
+        except BaseException:
+            self.__dict__.update(kept)
+            raise
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, *, split: Any = None, **kwargs: Any) -> Any:
         """Run the epochs on data that are split already, which keeps groups out of skorch's routing of metadata."""
