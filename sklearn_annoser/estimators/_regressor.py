@@ -23,7 +23,7 @@ from sklearn_annoser._validation import (
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
-from sklearn_annoser.estimators._training import HeadTrainer
+from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -155,6 +155,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         "aggregate",
     )
 
+    @or_as_before
     def fit(
         self,
         X: Any,
@@ -185,6 +186,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         Returns
         -------
         self
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The training was interrupted (Ctrl-C), so that whoever called it stops too. If an epoch came to its end,
+            the best weights so far are kept and the estimator is fitted, else it is as it was before.
         """
         self._check_parameters()
         warm = self.warm_start and hasattr(self, "net_")
@@ -205,15 +212,25 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
         net = self._make_net(train_split=split)
         unit = self._unit_scale.to_unit(ratings)
-        with _seeded(seed, net.device):
-            if warm:
-                net.fit_from(self.net_, _tensor(X), unit, groups=groups, sample_weight=weight)
-            else:
-                net.fit(_tensor(X), unit, groups=groups, sample_weight=weight)
+        interruption = None
+        try:
+            with _seeded(seed):
+                if warm:
+                    net.fit_from(self.net_, _tensor(X), unit, groups=groups, sample_weight=weight)
+                else:
+                    net.fit(_tensor(X), unit, groups=groups, sample_weight=weight)
+        except KeyboardInterrupt as error:
+            if not net.history:
+                raise
+            interruption = error
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
-        return self._learn_prior(X, unseen, given)
+        self._learn_prior(X, unseen, given)
+        if interruption is not None:
+            raise TrainingInterrupted(*interruption.args) from interruption
+        return self
 
+    @or_as_before
     def partial_fit(self, X: Any, y: Any, annotators: Any = None) -> AnnotatorMappedRegressor:
         """Train one epoch more, without validation; a new annotator's head starts as the mean of all heads.
 
@@ -240,7 +257,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         if first:
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
-            with _seeded(seed, net.device):
+            with _seeded(seed):
                 net.fit(_tensor(X), self._unit_scale.to_unit(ratings))
             return self._take(net, ratings.annotators)._learn_prior(X, np.arange(len(X)), given)
         ratings = self._after_known(ratings)
@@ -248,14 +265,13 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         unit = self._unit_scale.to_unit(ratings)
         if self.net_.lr != self.lr:
             self.net_.set_params(lr=self.lr)
-        try:
-            with _seeded(seed + self.n_iter_, self.net_.device):
-                self.net_.train_epoch(_tensor(X), unit, n_new=n_new)
-        finally:  # also if interrupted: the labels must be those of the net's heads
+        with _seeded(seed + self.n_iter_), self.net_.all_or_nothing():
+            self.net_.train_epoch(_tensor(X), unit, n_new=n_new)
             self._take(self.net_, ratings.annotators)
-        self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
+            self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
 
+    @or_as_before
     def fine_tune(
         self, X: Any, y: Ratings, *, train: str = "all", groups: Any = None, start_without: Any = None
     ) -> AnnotatorMappedRegressor:
@@ -305,12 +321,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             return self
         self.net_.set_params(lr=self.lr)
         self.net_.max_epochs, self.net_.patience = self.max_epochs, self.patience
-        with _seeded(seed, self.net_.device):
+        with _seeded(seed), self.net_.all_or_nothing():
             scores = tune(self.net_, _tensor(X), ratings, train=train, held_out=parts, start_without=start_without)
-        self._take(self.net_, self.annotators_)
-        self.tuning_scores_ = scores
-        self._warn_if_blown_up(X)
-        self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
+            self._take(self.net_, self.annotators_)
+            self.tuning_scores_ = scores
+            self._warn_if_blown_up(X)
+            self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
 
     def _check_trainable(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[np.ndarray, Ratings]:
@@ -466,8 +482,8 @@ def _tensor(X: np.ndarray) -> Any:
     return as_tensor(X)
 
 
-def _seeded(seed: int, device: str) -> Any:
-    """Return a context in which torch draws from `seed`, and after which its own state is back."""
+def _seeded(seed: int) -> Any:
+    """Return a context in which the nets of this thread draw from `seed`; torch's own generator is not touched."""
     from sklearn_annoser.network import seeded
 
-    return seeded(seed, device)
+    return seeded(seed)

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, cast
 
 from sklearn.base import BaseEstimator
 
 from sklearn_annoser._validation import check_number, check_option
 from sklearn_annoser.estimators._known import ON_UNKNOWN
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """A fit was interrupted after some epochs: the estimator is fitted, by the best weights so far."""
+
+
+def or_as_before(method: Method) -> Method:
+    """Let a method that fails or is interrupted leave the estimator as it was."""
+
+    @functools.wraps(method)
+    def undone(estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(estimator))
+        try:
+            return method(estimator, *args, **kwargs)
+        except TrainingInterrupted:
+            raise
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(before)
+            raise
+
+    return cast(Method, undone)
 
 
 class HeadTrainer(BaseEstimator):

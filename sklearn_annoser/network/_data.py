@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils import check_array
 from torch import Tensor
 
-from sklearn_annoser._validation import check_number
+from sklearn_annoser._validation import check_number, check_sample_weight
+from sklearn_annoser.network._torch_state import generator
 from sklearn_annoser.ratings import Ratings
+
+ARRAY_LIKE = ("__array__", "__array_interface__", "__arrow_c_stream__", "__dataframe__", "toarray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class RatingsDataset(torch.utils.data.Dataset):
     Parameters
     ----------
     X : Tensor or array, shape (n_samples, n_features)
-        Features. A float32 array is shared, not copied.
+        Features, all finite. A float32 array is shared, not copied.
     y : Ratings
         Ratings of the samples, on a scale of about -1 to 1.
     consensus_head : bool, default=False
@@ -65,14 +68,16 @@ class RatingsDataset(torch.utils.data.Dataset):
     """
 
     def __init__(self, X: Any, y: Ratings, consensus_head: bool = False, sample_weight: Any = None) -> None:
+        self.X = check_features(X)
         if not isinstance(y, Ratings):
             raise TypeError(f"y must be Ratings, got {type(y).__name__}. Ratings.from_rows makes them from an array.")
-        if len(X) != len(y):
-            raise ValueError(f"X has {len(X)} samples, but y has ratings of {len(y)}.")
-        self.X = as_tensor(X)
+        if len(self.X) != len(y):
+            raise ValueError(f"X has {len(self.X)} samples, but y has ratings of {len(y)}.")
         self.ratings = y
         self.consensus_head = consensus_head
-        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float32)
+        self.sample_weight: np.ndarray | None = None
+        if sample_weight is not None:
+            self.sample_weight = check_sample_weight(sample_weight, len(y)).astype(np.float32)
         self._values, self._weights = self._weighted(y.values, y.rows)
         self._consensus = self._consensus_weights = None
         if consensus_head:
@@ -133,8 +138,9 @@ class RatingsDataset(torch.utils.data.Dataset):
 
     def rating_variance(self) -> Tensor:
         """Return the variance of all ratings of the samples, (n_outputs,)."""
-        rated = np.isin(self.ratings.rows, self.rows)
-        return torch.from_numpy(np.nanvar(self.ratings.values[rated].astype(np.float32), axis=0))
+        values = self.ratings.values[np.isin(self.ratings.rows, self.rows)].astype(np.float32)
+        values[:, np.isnan(values).all(axis=0)] = 0  # an output that is not rated here
+        return torch.from_numpy(np.nanvar(values, axis=0))
 
     def as_consensus(self) -> RatingsDataset:
         """Return the same samples with their consensus as the only annotator."""
@@ -151,7 +157,7 @@ class BatchLoader:
     batch_size : int, default=32
         Samples in a batch.
     shuffle : bool, default=False
-        Whether to draw a new order for each pass, from torch's global generator.
+        Whether to draw a new order for each pass: in a seeded training from its own generator, else from torch's.
     """
 
     def __init__(self, dataset: RatingsDataset, batch_size: int = 32, shuffle: bool = False) -> None:
@@ -162,7 +168,7 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Batch, Tensor]]:
         n = len(self.dataset)
-        order = torch.randperm(n).numpy() if self.shuffle else np.arange(n)
+        order = torch.randperm(n, generator=generator(), device="cpu").numpy() if self.shuffle else np.arange(n)
         for start in range(0, n, self.batch_size):
             yield self.dataset.__getitems__(order[start : start + self.batch_size])
 
@@ -231,8 +237,39 @@ class ValidationSplit:
 def as_tensor(X: Any) -> Tensor:
     """Return features as a float32 tensor that shares memory with a float32 array or tensor."""
     if isinstance(X, Tensor):
-        return X.to(torch.float32)
-    with warnings.catch_warnings():
-        # joblib hands large arrays to its workers read-only. Nothing here writes to features.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
+        return X.detach().to("cpu", torch.float32)
+    X = np.ascontiguousarray(X, dtype=np.float32)
+    # joblib hands large arrays to its workers read-only, of which torch warns. Nothing here writes to features.
+    return torch.from_numpy(X if X.flags.writeable else np.asarray(_Shared(X)))
+
+
+class _Shared:
+    """The memory of a read-only array, which numpy takes for one that may be written to."""
+
+    def __init__(self, X: np.ndarray) -> None:
+        self.X = X
+        self.__array_interface__ = X.__array_interface__ | {"data": (X.ctypes.data, False)}
+
+
+def check_features(X: Any) -> Tensor:
+    """Return finite features, (n_samples, n_features), as a float32 tensor; of a dataset those of its samples."""
+    if isinstance(X, RatingsDataset):
+        return X.X[torch.from_numpy(X.rows)]
+    if not isinstance(X, Tensor):
+        # numpy would walk over anything that has items, and a torch Dataset has no end.
+        if not (isinstance(X, (list, tuple)) or any(hasattr(X, name) for name in ARRAY_LIKE)):
+            raise TypeError(
+                f"X must be an array, a DataFrame, a Tensor or a RatingsDataset, got {type(X).__name__}. Of another "
+                "dataset collect the features of all samples in one array."
+            )
+        with np.errstate(over="ignore"):  # what float32 does not hold is refused as infinite
+            return as_tensor(check_array(X, dtype=np.float32))
+    if X.ndim != 2 or not X.numel() or X.is_complex() or X.layout != torch.strided:
+        raise ValueError(
+            f"X must be a dense tensor of real numbers, (n_samples, n_features), neither of them 0; got {X.dtype}, "
+            f"{X.layout}, of shape {tuple(X.shape)}."
+        )
+    X = as_tensor(X)
+    if not X.sum().isfinite() and not X.isfinite().all():  # the sum needs no memory
+        raise ValueError(f"X contains {'NaN' if X.isnan().any() else 'infinity'}.")
+    return X

@@ -9,21 +9,37 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_annoser.network._data import Batch
+from sklearn_annoser.network._torch_state import generator
+
+DTYPE = torch.float32  # also where the user's default is another
+
+
+def drawn(shape: tuple[int, ...], bound: float) -> nn.Parameter:
+    """Return weights between -bound and bound."""
+    return nn.Parameter(torch.empty(shape, dtype=DTYPE).uniform_(-bound, bound, generator=generator()))
+
+
+def linear(n_in: int, n_out: int) -> nn.Linear:
+    """Return a layer whose weights are drawn as torch does."""
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=DTYPE)
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator())
+    layer.bias = drawn((n_out,), 1 / math.sqrt(n_in))
+    return layer
 
 
 class FeatureDropout(nn.Dropout):
     """Dropout of the input features, several times as fast on a CPU as torch's: four decisions from each random word.
 
-    The probability is rounded to a multiple of 2^-16.
+    The probability is rounded to a multiple of 2^-16. The words are drawn on the CPU, and are the same on every device.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop entries of (n_samples, n_features), and scale the others up."""
-        if not self.training or self.p in (0, 1) or x.device.type != "cpu":
+        if not self.training or self.p in (0, 1):
             return super().forward(x)
         n_words = -(-x.numel() // 4)
-        words = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None)
-        keep = words.view(torch.int16)[: x.numel()].view(x.shape) >= round(self.p * 2**16) - 2**15
+        words = torch.empty(n_words, dtype=torch.int64, device="cpu").random_(-(2**63), None, generator=generator())
+        keep = words.to(x.device).view(torch.int16)[: x.numel()].view(x.shape) >= round(self.p * 2**16) - 2**15
         return x * keep * (1 / (1 - self.p))
 
 
@@ -39,8 +55,8 @@ class StackedLinear(nn.Module):
     def __init__(self, n_outputs: int, n_in: int, n_out: int) -> None:
         super().__init__()
         bound = 1 / math.sqrt(n_in)  # as nn.Linear draws both
-        self.weight = nn.Parameter(torch.empty(n_outputs, n_in, n_out).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(n_outputs, 1, n_out).uniform_(-bound, bound))
+        self.weight = drawn((n_outputs, n_in, n_out), bound)
+        self.bias = drawn((n_outputs, 1, n_out), bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_outputs, n_samples, n_in) to (n_outputs, n_samples, n_out)."""
@@ -95,14 +111,14 @@ class MultiHeadModule(nn.Module):
         super().__init__()
         self.n_annotators, self.n_outputs, self.n_hidden = n_annotators, n_outputs, n_hidden
         self.n_kinds = 1 + variance_heads
-        self.trunk = nn.Sequential(FeatureDropout(dropout), nn.Linear(n_features, n_hidden), nn.ReLU())
+        self.trunk = nn.Sequential(FeatureDropout(dropout), linear(n_features, n_hidden), nn.ReLU())
         layers = [(StackedLinear(n_outputs, n_hidden, n_hidden), nn.ReLU()) for _ in range(n_tower_layers)]
         self.towers = nn.Sequential(*(part for layer in layers for part in layer))
         # One row an annotator: for each output n_hidden weights, then the bias; then the same of the log-variances. A
         # single matrix, because the rows of a batch are then one look-up with a sparse gradient, and one lazy update.
         bound = 1 / math.sqrt(n_hidden)
         n_columns = self.n_kinds * n_outputs * (n_hidden + 1)
-        self.heads = nn.Parameter(torch.empty(n_annotators, n_columns).uniform_(-bound, bound))
+        self.heads = drawn((n_annotators, n_columns), bound)
 
     def hidden(self, X: Tensor) -> Tensor:
         """Return what the heads see of features (n_samples, n_features): (n_outputs, n_samples, n_hidden)."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Iterator
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,17 +14,32 @@ import torch.nn.functional as F
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor
 
-from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit
+from sklearn_annoser.network._callbacks import check_kind, monitors_validation
+from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, check_features
 from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._optim import LazySGD
-from sklearn_annoser.network._ratings_net import RatingsNet, check_features
-from sklearn_annoser.network._torch_state import limited_threads
+from sklearn_annoser.network._ratings_net import RatingsNet
+from sklearn_annoser.network._torch_state import full_precision, plain_torch
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 4096
 PASS_ROWS = 128  # fewer waste time with many samples, more with few
 EXTRA_HEADS = ("consensus_head", "variance_heads")
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def plainly(method: Method) -> Method:
+    """Let a method of a net compute as a training does, whatever torch's switches are."""
+
+    @functools.wraps(method)
+    def plain(net: Any, *args: Any, **kwargs: Any) -> Any:
+        with plain_torch(net.n_threads):
+            return method(net, *args, **kwargs)
+
+    return cast(Method, plain)
 
 
 class MultiHeadNet(RatingsNet):
@@ -140,6 +156,7 @@ class MultiHeadNet(RatingsNet):
 
     def initialize_callbacks(self) -> MultiHeadNet:
         """Make the callbacks; early stopping, which leaves the epoch by an exception, comes after all others."""
+        check_kind(self.callbacks)
         super().initialize_callbacks()
         self.callbacks_.sort(key=lambda item: isinstance(item[1], EarlyStopping))
         return self
@@ -149,8 +166,27 @@ class MultiHeadNet(RatingsNet):
         sizes = self.get_params_for("module") | getattr(self, "shape_", {})
         if self.variance_heads:
             sizes["variance_heads"] = True
-        self.module_ = self.initialized_instance(self.module, sizes)
+        with torch.device("cpu"):  # whatever the user's default is; skorch takes it to the net's device
+            self.module_ = self.initialized_instance(self.module, sizes)
         return self
+
+    def set_params(self, **kwargs: Any) -> MultiHeadNet:
+        """Set parameters; after another kind of heads the net must be fitted anew."""
+        before = [getattr(self, name) for name in EXTRA_HEADS]
+        super().set_params(**kwargs)
+        if before != [getattr(self, name) for name in EXTRA_HEADS]:
+            self.initialized_ = False
+        return self
+
+    @contextmanager
+    def _started(self, dataset: RatingsDataset) -> Iterator[None]:
+        """Start anew; without a single epoch at the end of it the net is not fitted."""
+        self._start(dataset)
+        try:
+            yield
+        except BaseException:
+            self.initialized_ = bool(len(self.history))
+            raise
 
     def _start(self, dataset: RatingsDataset) -> None:
         """Initialize the net for the sizes of some data, and its variances for their ratings."""
@@ -159,21 +195,14 @@ class MultiHeadNet(RatingsNet):
         if self.variance_heads:
             self.module_.start_variances(dataset.rating_variance().clamp_min(VARIANCE_FLOOR).to(self.device))
 
-    def _shape_of(self, dataset: RatingsDataset) -> dict[str, int]:
-        """Return the sizes of the module that some data need."""
-        return {
-            "n_features": dataset.X.shape[1],
-            "n_annotators": dataset.ratings.n_annotators + self.consensus_head,
-            "n_outputs": dataset.ratings.n_outputs,
-        }
-
+    @plainly
     def fit(self, X: Any, y: Ratings | None = None, groups: Any = None, sample_weight: Any = None) -> MultiHeadNet:
         """Pre-train on the consensus, then train every annotator's head.
 
         Parameters
         ----------
         X : array or Tensor, shape (n_samples, n_features)
-            Features. A tensor is taken as it is, an array is checked.
+            Features, all finite; or a :class:`RatingsDataset`, without `y`.
         y : Ratings
             Ratings, on a scale of about -1 to 1.
         groups : array-like, shape (n_samples,), default=None
@@ -184,15 +213,25 @@ class MultiHeadNet(RatingsNet):
         Returns
         -------
         self
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The training was interrupted (Ctrl-C), so that whoever called it stops too. If an epoch came to its end,
+            the best weights so far are kept, and the net can be used.
         """
         dataset = self.get_dataset(X, y, sample_weight)
         split = self.get_split_datasets(dataset, groups=groups)
-        if not (self.warm_start and self.initialized_):
-            self._start(split[0])
-            if self.pretrain_epochs:
-                self._pretrain(split[0])
-        return self._train(dataset, split)
+        if self.warm_start and self.initialized_:
+            self._train(dataset, split)
+        else:
+            with self._started(split[0]):
+                if self.pretrain_epochs:
+                    self._pretrain(split[0])
+                self._train(dataset, split)
+        return self._warn_if_little_is_learned(split[1])
 
+    @plainly
     def fit_from(
         self, other: MultiHeadNet, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None
     ) -> MultiHeadNet:
@@ -215,14 +254,17 @@ class MultiHeadNet(RatingsNet):
         if mine != theirs:
             raise ValueError(f"cannot train on from a net with {theirs}: this has {mine}. Keep them, or start anew.")
         dataset = self.get_dataset(X, y, sample_weight)
-        self._start(dataset)
-        module = copy.deepcopy(other.module_)
-        n_new = self.module_.n_annotators - module.n_annotators
-        if n_new:
-            module.add_heads(n_new, keep_last=self.consensus_head)
-        self.module_.load_state_dict(module.state_dict())
-        return self._train(dataset, self.get_split_datasets(dataset, groups=groups))
+        split = self.get_split_datasets(dataset, groups=groups)
+        with self._started(dataset):
+            module = copy.deepcopy(other.module_)
+            n_new = self.module_.n_annotators - module.n_annotators
+            if n_new:
+                module.add_heads(n_new, keep_last=self.consensus_head)
+            self.module_.load_state_dict(module.state_dict())
+            self._train(dataset, split)
+        return self._warn_if_little_is_learned(split[1])
 
+    @plainly
     def replace_heads(self, heads: np.ndarray) -> MultiHeadNet:
         """Take other annotators' heads instead of its own; a consensus head stays, variances are the mean of all.
 
@@ -245,8 +287,11 @@ class MultiHeadNet(RatingsNet):
         self.initialize_optimizer()
         return self
 
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, groups: Any = None) -> MultiHeadNet:
-        """Train on, for `max_epochs` and without pre-training.
+    @plainly
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, groups: Any = None, epochs: int | None = None
+    ) -> MultiHeadNet:
+        """Train on, without pre-training.
 
         Parameters
         ----------
@@ -254,16 +299,26 @@ class MultiHeadNet(RatingsNet):
             As in :meth:`fit`; of the same annotators as there.
         classes : None
             Not used.
+        epochs : int, default=None
+            Most epochs. None: `max_epochs`.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        KeyboardInterrupt
+            As in :meth:`fit`.
         """
         dataset = self.get_dataset(X, y)
         split = self.get_split_datasets(dataset, groups=groups)
-        if not self.initialized_:
-            self._start(split[0])
-        return self._train(dataset, split)
+        if self.initialized_:
+            self._train(dataset, split, epochs)
+        else:
+            with self._started(split[0]):
+                self._train(dataset, split, epochs)
+        return self
 
     def _pretrain(self, train: RatingsDataset) -> None:
         """Train trunk, towers and one head on the consensus, and start every annotator from there."""
@@ -271,42 +326,17 @@ class MultiHeadNet(RatingsNet):
         net = type(self)(**(self.get_params(deep=False) | changes | {"max_epochs": self.pretrain_epochs}))
         dataset = train.as_consensus()
         net._start(dataset)
-        if net._epochs(dataset, (dataset, None)) < self.pretrain_epochs:
-            raise KeyboardInterrupt("interrupted before the annotators' heads were trained")
+        try:
+            net._train(dataset, (dataset, None))
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("interrupted before the annotators' heads were trained") from error
         self.module_.start_from(net.module_)
 
-    def _train(self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None]) -> MultiHeadNet:
-        """Train; an interrupted training keeps the best weights so far."""
-        known, found = getattr(self, "shape_", {}), self._shape_of(dataset)
-        if any(found[size] != n for size, n in known.items()):
-            raise ValueError(f"the net was made for {known}, but the data have {found}. Call fit to start anew.")
-        n_done = self._epochs(dataset, split)
-        stopped = any(isinstance(each, EarlyStopping) and each.misses_ >= each.patience for _, each in self.callbacks_)
-        if n_done < self.max_epochs and not stopped:
-            if not n_done:
-                raise KeyboardInterrupt("interrupted before the end of the first epoch")
-            warnings.warn(
-                f"training was interrupted after {n_done} of at most {self.max_epochs} epochs; the best weights so far "
-                "are kept.",
-                stacklevel=3,
-            )
-        return self
-
-    def _epochs(self, dataset: RatingsDataset, split: tuple[RatingsDataset, RatingsDataset | None]) -> int:
-        """Run up to `max_epochs`, and return how many came to their end; the record of a broken one is dropped."""
-        n_before = len(self.history)
-        with limited_threads(self.n_threads):
-            super().partial_fit(dataset, split=split)
-        n_done = sum("train_loss" in epoch for epoch in self.history[n_before:])
-        del self.history[n_before + n_done :]
-        for _, callback in self.callbacks_:
-            if isinstance(callback, EarlyStopping):
-                callback.best_model_weights_ = None  # the module has them: a second copy swells memory and pickles
-                self.optimizer_.state.clear()  # velocities of the last weights, which are not the best
-        return n_done
-
+    @plainly
     def train_epoch(self, X: Any, y: Ratings, *, n_new: int = 0) -> MultiHeadNet:
         """Train one epoch more on everything, after adding heads for new annotators.
+
+        There is no validation: callbacks that monitor its loss rest.
 
         Parameters
         ----------
@@ -321,18 +351,19 @@ class MultiHeadNet(RatingsNet):
         -------
         self
         """
-        kept = self.train_split, self.max_epochs
-        self.train_split, self.max_epochs = None, 1
-        self.initialize_callbacks()
+        kept = self.train_split
+        self.train_split = None
+        self._initialize_callbacks()
+        self.callbacks_ = [each for each in self.callbacks_ if not monitors_validation(each[1])]
         if n_new:
             self.module_.add_heads(n_new, keep_last=self.consensus_head)
             self.shape_ = getattr(self, "shape_", {}) | {"n_annotators": self.module_.n_annotators}
             self.initialize_optimizer()
         try:
-            return self.partial_fit(X, y)
+            return self.partial_fit(X, y, epochs=1)
         finally:
-            self.train_split, self.max_epochs = kept
-            self.initialize_callbacks()
+            self.train_split = kept
+            self._initialize_callbacks()
 
     # ------------------------------------------------------------------ prediction
 
@@ -370,7 +401,7 @@ class MultiHeadNet(RatingsNet):
         depends on how many there are beside it.
         """
         passes = []
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             for part in X.split(PASS_ROWS):
                 full = F.pad(part, (0, 0, 0, PASS_ROWS - len(part)))
                 passes.append(self.module_.hidden(full.to(self.device))[:, : len(part)].cpu())

@@ -74,11 +74,21 @@ class LazySGD(torch.optim.SGD):
                 if param.grad is not None and param.grad.is_sparse:
                     sparse.append((group, param, param.grad))
                     param.grad = None  # the dense step passes over it
+        self._start_late_ones()
         super().step()
         for group, param, grad in sparse:
             self._step_rows(group, param, grad)
             param.grad = grad
         return loss
+
+    def _start_late_ones(self) -> None:
+        """Give weights that were frozen so far a velocity of 0: torch's fused step wants all to have one, or none."""
+        for group in self.param_groups:
+            states = [(param, self.state[param]) for param in group["params"] if param.grad is not None]
+            late = [(param, state) for param, state in states if state.get("momentum_buffer") is None]
+            if group["momentum"] and len(late) < len(states):
+                for param, state in late:
+                    state["momentum_buffer"] = torch.zeros_like(param)
 
     def _step_rows(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
         """Update the rows of a sparse gradient; the others have one more step to catch up."""
@@ -220,11 +230,13 @@ class IdleSteps:
 
     def up_to(self, n_steps: int) -> Tensor:
         """Return the four coefficients of 0, 1, ... idle steps, `n_steps` at least, (n_powers, 4)."""
-        while len(self.table) <= n_steps:  # M^(n + i) = M^n M^i doubles the table
-            table = np.concatenate([self.table, self.table @ (self.table[-1] @ self.step)])
+        table = self.table  # another thread may put a longer one in its place
+        while len(table) <= n_steps:  # M^(n + i) = M^n M^i doubles the table
+            table = np.concatenate([table, table @ (table[-1] @ self.step)])
             # What has faded so far adds nothing, but would leave denormal velocities, which a CPU is slow with.
-            self.table = np.where(np.abs(table) < FADED, 0.0, table)
-        return torch.from_numpy(self.table.reshape(-1, 4))
+            table = np.where(np.abs(table) < FADED, 0.0, table)
+            self.table = table
+        return torch.from_numpy(table.reshape(-1, 4))
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn_annoser.metrics._within import within_correlation
 from sklearn_annoser.network._data import RatingsDataset
 from sklearn_annoser.network._net import MultiHeadNet
+from sklearn_annoser.network._torch_state import plain_torch
 from sklearn_annoser.ratings import Ratings
 
 N_PARTS = 5
@@ -90,7 +91,20 @@ def tune(
     array, shape (n_epochs + 1,)
         The correlation on held-out ratings, the mean over outputs, before the first epoch and after each.
     """
-    dataset = net.get_dataset(X, y)
+    with plain_torch(net.n_threads):
+        return _tune(net, net.get_dataset(X, y), train, held_out, start_without)
+
+
+def _tune(
+    net: MultiHeadNet,
+    dataset: RatingsDataset,
+    train: str,
+    held_out: Sequence[np.ndarray],
+    start_without: Callable[[np.ndarray], np.ndarray] | None,
+) -> np.ndarray:
+    """Tune with torch as a training needs it."""
+    y = dataset.ratings
+    net.leave_inference()
     net.module_.freeze_trunk(train == "tower")
     net.initialize_optimizer()  # no momentum of another training
     copies = [copy.deepcopy(net) for _ in held_out]

@@ -1,9 +1,12 @@
 """Training: in parts, interrupted, from where another left off, with gaps and weights."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
@@ -77,8 +80,8 @@ def test_partial_fit_refuses_labels_of_another_type(model):
 class Interrupt(Callback):
     """Press Ctrl-C in an epoch, at its begin or at its end."""
 
-    def __init__(self, epoch, at="on_epoch_begin"):
-        self.epoch, self.at = epoch, at
+    def __init__(self, epoch, at="on_epoch_begin", error=KeyboardInterrupt):
+        self.epoch, self.at, self.error = epoch, at, error
 
     def on_epoch_begin(self, net, **kwargs):
         self._press(net, "on_epoch_begin")
@@ -86,15 +89,18 @@ class Interrupt(Callback):
     def on_grad_computed(self, net, named_parameters, **kwargs):
         self._press(net, "on_grad_computed")
 
+    def on_epoch_end(self, net, **kwargs):
+        self._press(net, "on_epoch_end")
+
     def _press(self, net, at):
         if self.at == at and len(net.history) == self.epoch:
-            raise KeyboardInterrupt
+            raise self.error
 
 
 @pytest.mark.parametrize("at", ["on_epoch_begin", "on_grad_computed"])
 def test_an_interrupted_fit_keeps_the_epochs_so_far(at):
     model = quick(max_epochs=10, callbacks=[Interrupt(4, at)])
-    with pytest.warns(UserWarning, match="training was interrupted after 3 of at most 10 epochs"):
+    with pytest.raises(KeyboardInterrupt, match="training was interrupted after 3 of at most 10 epochs"):
         model.fit(X, RATINGS)
     assert model.n_iter_ == len(model.history_) == 3
     assert np.isfinite(model.predict(X)).all()
@@ -108,14 +114,60 @@ def test_a_fit_interrupted_before_the_end_of_its_first_epoch_is_no_fit():
         model.predict(X)
 
 
-def test_an_interrupted_partial_fit_leaves_labels_and_heads_together():
-    model = quick().fit(X, RATINGS)
-    model.net_.set_params(callbacks=[Interrupt(model.n_iter_ + 1)])
-    with pytest.raises(KeyboardInterrupt):
-        model.partial_fit(TARGET.X[:50], TARGET.ratings[:50])
-    assert len(model.annotators_) == len(model.heads_) == 24
+@pytest.mark.parametrize("method", ["partial_fit", "fine_tune"])
+@pytest.mark.parametrize("at", ["on_epoch_begin", "on_grad_computed", "on_epoch_end"])
+def test_interrupted_or_failing_training_on_leaves_everything_as_it_was(method, at):
+    model, never = (quick(random_state=0, callbacks=[Interrupt(1000)]).fit(X, RATINGS) for _ in range(2))
+    data = (TARGET.X[:50], TARGET.ratings[:50]) if method == "partial_fit" else (X, RATINGS)
+    for error in (KeyboardInterrupt, ZeroDivisionError):
+        model.net_.set_params(callbacks=[Interrupt(model.n_iter_ + 1, at, error)])
+        with pytest.raises(error):
+            getattr(model, method)(*data)
+        assert_as_before(model, never)
     model.net_.set_params(callbacks=[])
-    assert model.partial_fit(TARGET.X[:50], TARGET.ratings[:50]).n_iter_ == 5
+    for each in (model, never):
+        getattr(each, method)(*data)
+    assert_as_before(model, never)
+
+
+def test_training_goes_on_after_a_trunk_was_frozen():
+    model = quick(random_state=0, lr=0.01).fit(X, RATINGS).fine_tune(X, RATINGS, train="tower")
+    assert len(model.tuning_scores_) > 1
+    trunk = model.net_.module_.trunk[1].weight.clone()
+    model.partial_fit(X, RATINGS)
+    assert (model.net_.module_.trunk[1].weight != trunk).any()
+
+
+def assert_as_before(model, never):
+    """Compare with a twin to which it never happened."""
+    assert model.annotators_.tolist() == never.annotators_.tolist()
+    assert model.n_iter_ == never.n_iter_ == len(model.history_)
+    for name in ("heads_", "prior_"):
+        assert pickle.dumps(getattr(model, name)) == pickle.dumps(getattr(never, name))
+    np.testing.assert_array_equal(model.predict_annotators(X), never.predict_annotators(X))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_refit_that_comes_to_nothing_leaves_the_old_fit(error):
+    model, never = (quick(random_state=0).fit(X, RATINGS) for _ in range(2))
+    other = RATINGS.with_values(RATINGS.values * 3)
+    with pytest.raises(error):
+        model.set_params(callbacks=[Interrupt(1, error=error)]).fit(X[:, :3], other)
+    assert model.n_features_in_ == X.shape[1]
+    assert_as_before(model, never)
+
+
+def test_an_interruption_stops_the_search_that_called_the_fit():
+    calls = []
+
+    class Counted(Interrupt):
+        def on_train_begin(self, net, **kwargs):
+            calls.append(net)
+
+    search = GridSearchCV(quick(max_epochs=10, callbacks=[Counted(4)]), {"lr": [0.01, 0.02]}, cv=2)
+    with pytest.raises(KeyboardInterrupt, match="interrupted after 3"):
+        search.fit(X, RATINGS)
+    assert len(calls) == 1
 
 
 # ---------------------------------------------------------------------- training on

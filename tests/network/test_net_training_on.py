@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 
 from sklearn_annoser import Ratings
 from sklearn_annoser.network import CCCLoss, LazySGD, ValidationSplit
@@ -27,8 +28,10 @@ from tests.oracles_network import plain_ccc
 @pytest.mark.parametrize("where", ["batch", "epoch"])
 def test_an_interrupted_training_keeps_the_best_weights_so_far(where):
     recorder = Recorder()
-    with pytest.warns(UserWarning, match=r"interrupted after [23] of at most 10 epochs; the best weights so far"):
-        net = fit(max_epochs=10, callbacks=[recorder, InterruptAt(3, where)])
+    net = make_net(max_epochs=10, callbacks=[recorder, InterruptAt(3, where)])
+    torch.manual_seed(0)
+    with pytest.raises(KeyboardInterrupt, match=r"interrupted after [23] of at most 10 epochs; the best weights"):
+        net.fit(X, RATINGS)
     best = dict(net.callbacks_)["early_stopping"].best_epoch_ - 1
     assert best in (0, 1)
     assert_equal_weights(weights_of(net), recorder.weights[best])
@@ -38,24 +41,21 @@ def test_an_interrupted_training_keeps_the_best_weights_so_far(where):
 def test_an_interrupted_training_without_validation_is_that_of_the_dense_optimizer_so_far():
     nets = []
     for optimizer in (LazySGD, torch.optim.SGD):
-        with pytest.warns(UserWarning, match="interrupted"):
-            nets.append(
-                fit(
-                    optimizer=optimizer,
-                    optimizer__momentum=0.9,
-                    batch_size=2,
-                    train_split=None,
-                    callbacks=[InterruptAt(2)],
-                    ratings=RATINGS.keep_annotators([0, 1, 2, 3]),
-                )
-            )
+        settings = {"optimizer": optimizer, "optimizer__momentum": 0.9, "batch_size": 2, "train_split": None}
+        nets.append(make_net(callbacks=[InterruptAt(2)], **settings))
+        torch.manual_seed(0)
+        with pytest.raises(KeyboardInterrupt, match="interrupted after 1 of"):
+            nets[-1].fit(X, RATINGS.keep_annotators([0, 1, 2, 3]))
     for name, value in weights_of(nets[0]).items():
         torch.testing.assert_close(value, weights_of(nets[1])[name], rtol=1e-3, atol=1e-5)
 
 
 def test_an_interruption_in_the_first_epoch_is_passed_on():
+    net = make_net(callbacks=[InterruptAt(1)])
     with pytest.raises(KeyboardInterrupt, match="before the end of the first epoch"):
-        fit(callbacks=[InterruptAt(1)])
+        net.fit(X, RATINGS)
+    with pytest.raises(NotFittedError, match="call fit"):
+        net.predict(X)
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
@@ -69,14 +69,17 @@ def test_an_interruption_of_the_pretraining_is_passed_on(epoch):
                 raise KeyboardInterrupt
             return super().forward(y_pred, y_true)
 
+    net = make_net(criterion=Interrupted, pretrain_epochs=3, batch_size=40, train_split=None)
     with pytest.raises(KeyboardInterrupt, match="before the annotators' heads were trained"):
-        fit(criterion=Interrupted, pretrain_epochs=3, batch_size=40, train_split=None)
+        net.fit(X, RATINGS)
+    with pytest.raises(NotFittedError, match="call fit"):
+        net.predict(X)
     assert Interrupted.n_calls == (epoch - 1) * 4 + 2
 
 
 def test_an_interruption_of_a_second_training_counts_its_own_epochs():
     net = fit(max_epochs=5, callbacks=[InterruptAt(7)])
-    with pytest.warns(UserWarning, match="interrupted after 1 of at most 5 epochs"):
+    with pytest.raises(KeyboardInterrupt, match="interrupted after 1 of at most 5 epochs"):
         net.partial_fit(X, RATINGS)
     assert len(net.history) == 6
 
