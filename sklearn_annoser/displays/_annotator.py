@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_annoser._validation import as_columns, check_finite_values
 from sklearn_annoser.displays._base import PanelsDisplay
-from sklearn_annoser.displays._style import BLUE, GREY, open_frame
+from sklearn_annoser.displays._style import BLUE, GREY, LONGEST_NAME, name_axes, open_frame, short_label
 from sklearn_annoser.metrics import ccc_score
 from sklearn_annoser.ratings import Ratings
 
@@ -101,6 +101,8 @@ class AnnotatorDisplay(PanelsDisplay):
             low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
             ax.plot([low, high], [low, high], color=GREY, linewidth=1)
             ccc = ccc_score(true, pred) if len(true) > 1 else np.nan
-            ax.set(title=f"{name}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction")
+            name_axes(
+                ax, title=f"{short_label(name, LONGEST_NAME)}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction"
+            )
             ax.set_aspect("equal", adjustable="datalim")
             open_frame(ax)

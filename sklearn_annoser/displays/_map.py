@@ -76,7 +76,10 @@ class AnnotatorMapDisplay(PanelDisplay):
         shares = counts.div(counts.sum(axis=1), axis=0)
         if shares.shape[1] > max_sources:
             rare = shares.iloc[:, max_sources:].sum(axis=1)
-            shares = shares.iloc[:, :max_sources].assign(others=rare)
+            others = "others"
+            while others in shares:  # somebody is called so
+                others = f"({others})"
+            shares = shares.iloc[:, :max_sources].assign(**{others: rare})
         return cls(shares).plot(title=title)
 
     def _arrange(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 import re
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,13 +11,14 @@ from sklearn.utils import Bunch
 from sklearn_annoser import AnnotatorMappedRegressor
 from sklearn_annoser.__main__ import main
 from sklearn_annoser.evaluation import STRATEGIES
+from sklearn_annoser.reproduce import load_model
 
 
 def test_everything_is_written(run, tmp_path):
     results = run()
     out = tmp_path / "out"
     assert sorted(path.name for path in (out / "models").iterdir()) == [
-        f"{who}_{seed}.joblib" for who in ("aggregate", "source") for seed in (0, 1)
+        f"{who}_{seed}.npz" for who in ("aggregate", "source") for seed in (0, 1)
     ]
     table = pd.read_csv(out / "results.csv")
     assert len(table) == len(results)
@@ -44,8 +44,8 @@ def test_it_goes_on_where_it_was(run, tmp_path, monkeypatch):
     monkeypatch.setattr(AnnotatorMappedRegressor, "fit", spy)
     pd.testing.assert_frame_equal(run(), expected)
     assert trained == []
-    (tmp_path / "out" / "models" / "source_1.joblib").unlink()
-    (tmp_path / "out" / "results" / "iemocap_0.joblib").unlink()
+    (tmp_path / "out" / "models" / "source_1.npz").unlink()
+    (tmp_path / "out" / "results" / "iemocap_0.json").unlink()
     (tmp_path / "out" / "results" / "iemocap_0.unfinished").write_bytes(b"cut")  # by a kill
     again = run()
     assert trained.count("individual") == 1 + 3  # the model that was lost, and the folds of the lost table
@@ -55,20 +55,22 @@ def test_it_goes_on_where_it_was(run, tmp_path, monkeypatch):
 def test_another_experiment_does_not_get_mixed_in(run, corpora, tmp_path):
     run(seeds=(0,))
     run(seeds=(0, 1))  # more seeds are the same experiment
-    with pytest.raises(ValueError, match=r"'.*out' has another experiment: its options differ. Choose another folder"):
+    with pytest.raises(
+        ValueError, match=r"'.*out' has another experiment: its min_ratings differ. Choose another folder"
+    ):
         run(min_ratings=11)
     _, target = corpora
     other = Bunch(X=target.X + 1, ratings=target.ratings, groups=target.groups)
-    with pytest.raises(ValueError, match="its data differ"):
+    with pytest.raises(ValueError, match="its X of the target 'IEMOCAP' differ"):
         run(targets={"IEMOCAP": other})
-    assert json.loads((tmp_path / "out" / "experiment.json").read_text())["options"]["min_ratings"] == 10
+    assert json.loads((tmp_path / "out" / "experiment.json").read_text())["min_ratings"] == "10"
 
 
-def test_known_annotators_are_scored_with_their_own_heads(run, corpora, tmp_path):
+def test_known_annotators_are_scored_with_their_own_heads(run, corpora, estimator, tmp_path):
     source, _ = corpora
     results = run(seeds=(0,))
     own = results.query("strategy == 'own head, in domain' and level == 'individual' and output == 'valence'")
-    model = joblib.load(tmp_path / "out" / "models" / "source_0.joblib")
+    model = load_model(tmp_path / "out" / "models" / "source_0.npz", estimator, source)
     X = model[:-1].transform(source.X)
     expected = model[-1].score(X, source.ratings)
     both = results.query("strategy == 'own head, in domain' and level == 'individual'")
