@@ -10,12 +10,12 @@ import pandas as pd
 from sklearn_annoser.displays._base import PanelsDisplay, check_columns
 from sklearn_annoser.displays._style import (
     COLOURS,
-    LONGEST_NAME,
+    LONGEST_OUTPUT,
     MARKERS,
     name_axes,
     name_lines,
     open_frame,
-    short_label,
+    short_labels,
 )
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ class EnrollmentDisplay(PanelsDisplay):
     def _draw(self) -> None:
         outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
         sizes = sorted(self.scores["n_enrollment"].unique(), key=_number)
-        for ax, output in zip(self.axes_, outputs, strict=True):
+        for ax, output, name in zip(self.axes_, outputs, short_labels(outputs, LONGEST_OUTPUT), strict=True):
             for number, strategy in enumerate(strategies):
                 own = self.scores[(self.scores["output"] == output) & (self.scores["strategy"] == strategy)]
                 own = own.set_index("n_enrollment").reindex(sizes)
                 self._plot_line(ax, own, strategy, number)
             ax.set_xticks(np.arange(len(sizes)), [str(size) for size in sizes])
-            name_axes(ax, title=short_label(output, LONGEST_NAME), xlabel="enrollment ratings")
+            name_axes(ax, title=name, xlabel="enrollment ratings")
             open_frame(ax, grid="y")
         self.axes_[0].set_ylabel("CCC, mean over runs \u00b1 standard error")
         name_lines(self.figure_, list(self.axes_[0].get_lines())[-len(strategies) :], strategies)

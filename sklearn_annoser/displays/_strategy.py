@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser.displays._base import ResultsDisplay
-from sklearn_annoser.displays._style import BLUE, GREY, LONGEST_NAME, name_axes, name_places, open_frame, short_label
+from sklearn_annoser.displays._style import (
+    BLUE,
+    GREY,
+    LONGEST_NAME,
+    LONGEST_OUTPUT,
+    name_axes,
+    name_places,
+    open_frame,
+    short_labels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,9 +65,9 @@ class StrategyDisplay(ResultsDisplay):
 
     def _draw(self) -> None:
         outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
-        for ax, output in zip(self.axes_, outputs, strict=True):
+        for ax, output, name in zip(self.axes_, outputs, short_labels(outputs, LONGEST_OUTPUT), strict=True):
             self._plot_output(ax, self.scores[self.scores["output"] == output], strategies)
-            name_axes(ax, title=short_label(output, LONGEST_NAME), xlabel="CCC with the annotator's ratings")
+            name_axes(ax, title=name, xlabel="CCC with the annotator's ratings")
 
     @staticmethod
     def _plot_output(ax: Axes, scores: pd.DataFrame, strategies: np.ndarray) -> None:

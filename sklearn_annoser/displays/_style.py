@@ -19,7 +19,8 @@ BLUE, GREY = "#0072B2", "#767676"  # Okabe and Ito's blue, and a grey with enoug
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 LONGEST_LABEL = 18  # beside a dot, a row or a column
-LONGEST_NAME = 40  # of a strategy or an output
+LONGEST_OUTPUT = 24  # above a panel
+LONGEST_NAME = 40  # of a strategy
 LONGEST_TITLE = 70
 PLAIN: dict[str, Any] = {"parse_math": False}  # for text that may hold a $
 
@@ -42,7 +43,7 @@ def short_label(label: Any, longest: int = LONGEST_LABEL) -> str:
 
 def short_labels(labels: Iterable[Any], longest: int = LONGEST_LABEL) -> list[str]:
     """Return labels that fit, no two alike: what would be, shows where it differs, or gets a number."""
-    texts = [short_label(label, 10_000) for label in labels]
+    texts = [short_label(label if str(label).strip() else repr(label), 10_000) for label in labels]
     shorts = [short_label(text, longest) for text in texts]
     for same in _alike(shorts):
         parts = {texts[index] for index in same}

@@ -485,8 +485,9 @@ class Ratings(Constructors):
         per_annotator = self.n_ratings / max(self.n_annotators, 1)
         summary = pd.DataFrame(self.values, columns=list(self.outputs)).agg(["mean", "std", "min", "max"])
         names = ", ".join(map(str, self.annotators[:5].tolist())) + (", ..." if self.n_annotators > 5 else "")
-        return (
-            f"<div><p><b>Ratings</b>: {self.n_ratings:,} ratings of {self.n_samples:,} samples ({per_sample:.1f} each) "
-            f"by {self.n_annotators:,} annotators ({per_annotator:.1f} each): {escape(names)}</p>"
-            f"{summary.to_html(float_format='{:.3g}'.format)}</div>"
+        page = (  # no $ in a label is mathematics to a notebook
+            f"<div class='tex2jax_ignore mathjax_ignore'><p><b>Ratings</b>: {self.n_ratings:,} ratings of "
+            f"{self.n_samples:,} samples ({per_sample:.1f} each) by {self.n_annotators:,} annotators "
+            f"({per_annotator:.1f} each): {escape(names)}</p>{summary.to_html(float_format='{:.3g}'.format)}</div>"
         )
+        return page.encode("utf-8", "backslashreplace").decode()  # half characters, which file names may hold

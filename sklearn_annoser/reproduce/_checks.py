@@ -17,8 +17,19 @@ from sklearn_annoser.ratings import Ratings
 WHO = ("source", "aggregate")
 
 
-def check_size(size: Any) -> int:
-    """Return a number of enrollment ratings."""
+def check_sizes(enrollment: Sequence[Any]) -> list[Any]:
+    """Return numbers of enrollment ratings that are different, one at least, or "all"."""
+    if isinstance(enrollment, str):
+        raise TypeError(f"enrollment must be a sequence, such as (5, 'all'), got {enrollment!r}.")
+    sizes = [_check_size(size) for size in enrollment]
+    _check_some_and_different("enrollment", sizes)
+    return sizes
+
+
+def _check_size(size: Any) -> Any:
+    """Return a number of enrollment ratings, or "all"."""
+    if isinstance(size, str) and size == "all":
+        return "all"
     return int(check_number("enrollment", size, low=1, integer=True))
 
 
@@ -33,7 +44,6 @@ def check_experiment(
     source: Bunch, targets: Mapping[str, Bunch], tests: Mapping[str, Bunch], options: Mapping[str, Any]
 ) -> None:
     """Raise if an experiment cannot come to its end."""
-    _check_some_and_different("enrollment", options["enrollment"])
     _check_some_and_different("targets and tests", [*targets, *tests])
     for name in (*targets, *tests, *options["strategies"]):
         if not isinstance(name, str):

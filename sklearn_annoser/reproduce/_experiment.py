@@ -22,7 +22,7 @@ from sklearn_annoser._optional import import_matplotlib
 from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.evaluation import FINE_TUNED, STRATEGIES, compare_folds, score_levels
 from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
-from sklearn_annoser.reproduce._checks import check_experiment, check_seeds, check_size
+from sklearn_annoser.reproduce._checks import check_experiment, check_seeds, check_sizes
 from sklearn_annoser.reproduce._digest import digest
 from sklearn_annoser.reproduce._files import file_names, write_csv
 from sklearn_annoser.reproduce._interrupt import watching_interrupts
@@ -100,7 +100,7 @@ def reproduce(
     out = Path(out)
     strategies = dict(PAPER_STRATEGIES if strategies is None else strategies)
     options: dict[str, Any] = {"strategies": strategies, "n_folds": n_folds, "min_ratings": min_ratings}
-    options["enrollment"] = [size if size == "all" else check_size(size) for size in enrollment]
+    options["enrollment"] = check_sizes(enrollment)
     seeds, tests = check_seeds(seeds), dict(tests or {})
     check_experiment(source, targets, tests, options)
     prepare = partial(_prepared, estimator, min_ratings)

@@ -93,7 +93,7 @@ def write_model(path: Path, key: str, model: Any, X: Any) -> None:
 
 def read_model(path: Path, estimator: Any, source: Any) -> tuple[str, Callable[[], Any]]:
     """Return the key in a file, and what makes its model: None if the steps do not do what they did."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         arrays = dict(file)
     about = json.loads(str(arrays[ABOUT]))
     return about["key"], partial(_rebuilt, about, arrays, estimator, source)

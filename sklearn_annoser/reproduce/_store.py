@@ -32,6 +32,11 @@ class Store:
         self.out, self.key = out, digest(decisive)
         try:
             found = _read_decisive(out / FILE)
+            if found is None and (out / "results.csv").exists():
+                raise ValueError(
+                    f"{str(out)!r} has a results.csv, but nothing that says of which experiment. Choose another folder "
+                    "for out, or move that file away."
+                )
             if found is None:
                 write_text(out / FILE, json.dumps(decisive, indent=1))
         except OSError as error:
@@ -101,7 +106,7 @@ class Store:
             write()
         except (OSError, TypeError) as error:
             warnings.warn(
-                f"{str(path)!r} cannot be written: {error} This run goes on; the next one will have to do this part "
+                f"{str(path)!r} cannot be written: {error}. This run goes on; the next one will have to do this part "
                 "again.",
                 stacklevel=4,
             )
