@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
+from sklearn_annoser._optional import import_matplotlib, import_soundfile, import_transformers
 from sklearn_annoser.datasets import (
     make_corpora,
     read_iemocap,
@@ -39,8 +41,10 @@ from sklearn_annoser.evaluation import (
     summarize_strategies,
 )
 from sklearn_annoser.reproduce import compare_published, reproduce, summarize_levels, write_random_encoders
+from sklearn_annoser.reproduce._files import fill_folder, written_aside
 
 N_ENROLLED = 20
+INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,17 +54,43 @@ def main(arguments: list[str] | None = None) -> None:
     demo = commands.add_parser("demo", help="train a source corpus, enrol new annotators with 20 ratings, compare")
     demo.add_argument("--data", type=Path, help="folder with speechocean762/ or stanford_politeness/; else simulated")
     demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture (default: demo)")
-    demo.add_argument("--draws", type=int, default=5, help="random draws of enrollment ratings (default: 5)")
+    demo.add_argument("--draws", type=positive, default=5, help="random draws of enrollment ratings (default: 5)")
     _add_reproduce(commands)
     options = parser.parse_args(arguments)
     start = time.perf_counter()
-    if options.command == "reproduce":
-        run_reproduce(options)
-    elif options.data is None:
-        demo_simulated(options.out, options.draws)
-    else:
-        demo_real(options.data, options.out, options.draws)
+    try:
+        check_extras(import_matplotlib)
+        if options.command == "reproduce":
+            run_reproduce(options)
+        elif options.data is None:
+            demo_simulated(options.out, options.draws)
+        else:
+            demo_real(options.data, options.out, options.draws)
+    except KeyboardInterrupt:
+        goes_on = " The same command goes on where it was." if options.command == "reproduce" else ""
+        print(f"\nInterrupted.{goes_on}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     print(f"\nDone in {time.perf_counter() - start:.0f} s.")
+
+
+def check_extras(*imports: Callable[[], Any]) -> None:
+    """Exit if a package is not there, before any work is done."""
+    try:
+        for each in imports:
+            each()
+    except ImportError as error:
+        sys.exit(str(error))
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+
+
+def positive(text: str) -> int:
+    """Return a whole number of one at least."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number
 
 
 def _add_reproduce(commands: Any) -> None:
@@ -74,7 +104,7 @@ def _add_reproduce(commands: Any) -> None:
     command.add_argument("--missing", default="raise", choices=("raise", "drop"), help="where there is no audio")
     command.add_argument("--speech-model", default="microsoft/wavlm-base-plus", help="name on the hub, or folder")
     command.add_argument("--text-model", default="google-bert/bert-base-uncased", help="name on the hub, or folder")
-    command.add_argument("--seeds", type=int, default=5, help="models to train of each kind (default: 5)")
+    command.add_argument("--seeds", type=positive, default=5, help="models to train of each kind (default: 5)")
     command.add_argument("--n-jobs", type=int, default=None, help="processes that make the vectors")
     command.add_argument("--demo", action="store_true", help="invented corpora and small random encoders instead")
     command.add_argument("--out", type=Path, default=Path("reproduce"), help="folder (default: reproduce)")
@@ -85,9 +115,7 @@ READERS = {"MSP-Improv": read_msp_improv, "IEMOCAP": read_iemocap, "MuSE": read_
 
 def run_reproduce(options: argparse.Namespace) -> None:
     """Run the paper's experiment on the corpora that are there."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
+    check_extras(import_transformers, import_soundfile)
     if options.demo:
         prepare_demo(options)
     folders = {name: getattr(options, name.lower().replace("-", "_")) for name in READERS}
@@ -147,17 +175,22 @@ def encode(utterances: pd.DataFrame, options: argparse.Namespace) -> np.ndarray:
 
 
 def prepare_demo(options: argparse.Namespace) -> None:
-    """Write invented corpora and small random encoders, and use them."""
+    """Use invented corpora and small random encoders, written by the first run."""
     folder = options.out / "demo"
-    options.speech_model, options.text_model = write_random_encoders(folder / "models")
-    options.msp_podcast, options.muse_metadata = folder / "msp-podcast", None
+    fill_folder(folder, write_demo)
+    options.speech_model, options.text_model = str(folder / "models" / "wavlm"), str(folder / "models" / "bert")
+    options.msp_podcast, options.muse_metadata, options.release = folder / "msp-podcast", None, "1.11"
     options.msp_improv, options.iemocap, options.muse = (folder / name for name in ("msp-improv", "iemocap", "muse"))
     options.seeds = min(options.seeds, 2)
-    if not (folder / "muse").exists():  # the last
-        write_msp_podcast(options.msp_podcast, n_utterances=300, n_annotators=16, n_ratings=6)
-        write_msp_improv(options.msp_improv, n_utterances=120, n_annotators=6, random_state=1)
-        write_iemocap(options.iemocap, n_utterances=120, n_annotators=4, n_ratings=3, random_state=2)
-        write_muse(options.muse, n_utterances=120, n_annotators=6, random_state=3)
+
+
+def write_demo(folder: Path) -> None:
+    """Write invented corpora and small random encoders."""
+    write_random_encoders(folder / "models")
+    write_msp_podcast(folder / "msp-podcast", n_utterances=300, n_annotators=16, n_ratings=6)
+    write_msp_improv(folder / "msp-improv", n_utterances=120, n_annotators=6, random_state=1)
+    write_iemocap(folder / "iemocap", n_utterances=120, n_annotators=4, n_ratings=3, random_state=2)
+    write_muse(folder / "muse", n_utterances=120, n_annotators=6, random_state=3)
 
 
 def demo_simulated(out: Path, n_draws: int) -> None:
@@ -235,14 +268,11 @@ def types_of(*corpora: Any) -> dict[str, int]:
 
 def report(results: pd.DataFrame, title: str, picture: Path) -> None:
     """Print the table of strategies, and draw it."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     print(f"\n{title}: CCC with {N_ENROLLED} enrollment ratings, mean over annotators (std over draws)\n")
     table = summarize_strategies(results)
     print(table.round(3).to_string())
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    StrategyDisplay.from_results(results, title=title).figure_.savefig(picture, dpi=150)
+    with written_aside(picture) as aside:
+        StrategyDisplay.from_results(results, title=title).figure_.savefig(aside, format="png", dpi=150)
     print(f"\npicture: {picture}")
 
 

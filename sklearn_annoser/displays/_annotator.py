@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_annoser._validation import as_columns, check_finite_values
 from sklearn_annoser.displays._base import PanelsDisplay
-from sklearn_annoser.displays._style import BLUE, GREY, open_frame
+from sklearn_annoser.displays._style import BLUE, GREY, LONGEST_OUTPUT, name_axes, open_frame, short_labels
 from sklearn_annoser.metrics import ccc_score
 from sklearn_annoser.ratings import Ratings
 
@@ -96,11 +96,12 @@ class AnnotatorDisplay(PanelsDisplay):
         return {"ncols": n_outputs, "figsize": (0.4 + 3.3 * n_outputs, 3.7)}
 
     def _draw(self) -> None:
-        for ax, name, true, pred in zip(self.axes_, self.outputs, self.y_true.T, self.y_pred.T, strict=True):
+        names = short_labels(self.outputs, LONGEST_OUTPUT)
+        for ax, name, true, pred in zip(self.axes_, names, self.y_true.T, self.y_pred.T, strict=True):
             ax.plot(true, pred, "o", color=BLUE, alpha=0.5, markersize=5, markeredgewidth=0)
             low, high = min(true.min(), pred.min()), max(true.max(), pred.max())
             ax.plot([low, high], [low, high], color=GREY, linewidth=1)
             ccc = ccc_score(true, pred) if len(true) > 1 else np.nan
-            ax.set(title=f"{name}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction")
+            name_axes(ax, title=f"{name}, CCC {ccc:.2f}", xlabel="rating", ylabel="prediction")
             ax.set_aspect("equal", adjustable="datalim")
             open_frame(ax)

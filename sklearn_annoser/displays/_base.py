@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser._optional import import_matplotlib
+from sklearn_annoser.displays._style import LONGEST_TITLE, PLAIN, name_axes, short_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ class PanelDisplay(Display):
         ax = self._place(ax)
         self.ax_, self.figure_ = ax, ax.figure
         if title is not None:
-            ax.set_title(title)
+            name_axes(ax, title=title)
         self._draw()
         return self
 
@@ -83,7 +84,7 @@ class PanelsDisplay(Display):
         self.axes_ = np.atleast_1d(self._place(axes))
         self.figure_ = self.axes_[0].figure
         if title is not None:
-            self.figure_.suptitle(title)
+            self.figure_.suptitle(short_label(title, LONGEST_TITLE), **PLAIN)
         self._draw()
         return self
 

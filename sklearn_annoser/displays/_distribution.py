@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_annoser._validation import as_columns, check_finite_values
 from sklearn_annoser.displays._base import PanelDisplay
-from sklearn_annoser.displays._style import BLUE, COLOURS
+from sklearn_annoser.displays._style import BLUE, COLOURS, name_axes
 
 
 class DistributionDisplay(PanelDisplay):
@@ -80,13 +80,13 @@ class DistributionDisplay(PanelDisplay):
         dots: dict[str, Any] = {"color": COLOURS[1], "label": "ratings", "clip_on": False}
         if self.mass.ndim == 1:
             ax.bar(self.edges[:-1], self.mass, np.diff(self.edges), align="edge", color=BLUE, edgecolor="white")
-            ax.set(xlabel=self.outputs[0], ylabel="share of the ratings")
+            name_axes(ax, xlabel=self.outputs[0], ylabel="share of the ratings")
             if self.ratings is not None:
                 height = np.full(len(self.ratings), 0.02 * self.mass.max())
                 ax.plot(self.ratings[:, 0], height, "o", markersize=7, **dots)
         else:
             image = ax.pcolormesh(self.edges[0], self.edges[1], self.mass.T, cmap="cividis", vmin=0)
             self.figure_.colorbar(image, ax=ax, label="share of the ratings")
-            ax.set(xlabel=self.outputs[0], ylabel=self.outputs[1])
+            name_axes(ax, xlabel=self.outputs[0], ylabel=self.outputs[1])
             if self.ratings is not None:
                 ax.plot(self.ratings[:, 0], self.ratings[:, 1], "o", markersize=8, markeredgecolor="white", **dots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from sklearn_annoser.annotators import embed_annotators
 from sklearn_annoser.displays._grouped import MOST_NAMED, OUTLIER, GroupedDisplay, group_name
-from sklearn_annoser.displays._style import COLOURS, MARKERS, open_frame, short_label
+from sklearn_annoser.displays._style import COLOURS, MARKERS, PLAIN, name_axes, open_frame, short_labels
 
 
 class AnnotatorEmbeddingDisplay(GroupedDisplay):
@@ -63,18 +64,20 @@ class AnnotatorEmbeddingDisplay(GroupedDisplay):
         ax.margins(0.1)
         for axis, name in zip("xy", self.coordinates.columns, strict=False):
             share = "" if self.explained is None else f" ({100 * self.explained[name]:.0f} % of the variance)"
-            ax.set(**{f"{axis}label": name.replace("_", " ") + share})
+            name_axes(ax, **{f"{axis}label": str(name).replace("_", " ") + share})
         open_frame(ax)
         if len(np.unique(groups)) > 1:
             self.figure_.legend(loc="outside right upper", frameon=False, fontsize="small")
         named = np.arange(len(points)) if len(points) <= MOST_NAMED // 2 else np.flatnonzero(groups == OUTLIER)
         named = named[np.argsort(-np.linalg.norm(points[named], axis=1))]  # the farthest has the first choice
-        _place_labels(ax, points, named, [short_label(label) for label in self.coordinates.index])
+        _place_labels(ax, points, named, short_labels(self.coordinates.index))
 
 
 def _place_labels(ax: Any, points: np.ndarray, named: np.ndarray, names: list[str]) -> None:
     """Write names beside some points where they cover no other name and fewest points; leave out what has no place."""
-    ax.figure.draw_without_rendering()  # only then the layout is final
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # it is the reader's font that lacks it
+        ax.figure.draw_without_rendering()  # only then the layout is final
     dots, frame = ax.transData.transform(points), ax.get_window_extent()
     taken: list[Any] = []
     for index in named:
@@ -88,6 +91,7 @@ def _place_labels(ax: Any, points: np.ndarray, named: np.ndarray, names: list[st
                 ha=("right", "center", "left")[across + 1],
                 va=("top", "center", "bottom")[up + 1],
                 fontsize=8,
+                **PLAIN,
             )
             text.set_in_layout(False)
             box = text.get_window_extent()

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser.displays._base import PanelsDisplay, check_columns
-from sklearn_annoser.displays._style import COLOURS, MARKERS, open_frame
+from sklearn_annoser.displays._style import (
+    COLOURS,
+    LONGEST_OUTPUT,
+    MARKERS,
+    name_axes,
+    name_lines,
+    open_frame,
+    short_labels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,18 +91,17 @@ class EnrollmentDisplay(PanelsDisplay):
 
     def _draw(self) -> None:
         outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
-        sizes = sorted(self.scores["n_enrollment"].unique(), key=lambda size: (size == "all", size))
-        for ax, output in zip(self.axes_, outputs, strict=True):
+        sizes = sorted(self.scores["n_enrollment"].unique(), key=_number)
+        for ax, output, name in zip(self.axes_, outputs, short_labels(outputs, LONGEST_OUTPUT), strict=True):
             for number, strategy in enumerate(strategies):
                 own = self.scores[(self.scores["output"] == output) & (self.scores["strategy"] == strategy)]
                 own = own.set_index("n_enrollment").reindex(sizes)
                 self._plot_line(ax, own, strategy, number)
             ax.set_xticks(np.arange(len(sizes)), [str(size) for size in sizes])
-            ax.set(title=output, xlabel="enrollment ratings")
+            name_axes(ax, title=name, xlabel="enrollment ratings")
             open_frame(ax, grid="y")
         self.axes_[0].set_ylabel("CCC, mean over runs \u00b1 standard error")
-        handles, labels = self.axes_[0].get_legend_handles_labels()
-        self.figure_.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
+        name_lines(self.figure_, list(self.axes_[0].get_lines())[-len(strategies) :], strategies)
 
     @staticmethod
     def _plot_line(ax: Axes, own: pd.DataFrame, strategy: str, number: int) -> None:
@@ -103,6 +110,11 @@ class EnrollmentDisplay(PanelsDisplay):
         style = ("-", "--", ":")[number // len(COLOURS) % 3]
         x = np.arange(len(own))
         marker = MARKERS[number % len(MARKERS)]
-        ax.plot(x, own["mean"], style, color=colour, marker=marker, markersize=4, linewidth=1.5, label=strategy)
+        ax.plot(x, own["mean"], style, color=colour, marker=marker, markersize=4, linewidth=1.5, label=str(strategy))
         spread = own["sem"].fillna(0)
         ax.fill_between(x, own["mean"] - spread, own["mean"] + spread, color=colour, alpha=0.15, linewidth=0)
+
+
+def _number(size: Any) -> float:
+    """Return an enrollment size as a number, also if it was read from a file; "all" is the largest."""
+    return np.inf if size == "all" else float(size)

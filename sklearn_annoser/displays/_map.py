@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from sklearn_annoser.displays._base import PanelDisplay, check_columns
@@ -71,12 +72,16 @@ class AnnotatorMapDisplay(PanelDisplay):
         if not len(mapped):
             raise ValueError(f"strategy {strategy!r} has no single source annotator in any run.")
         counts = pd.crosstab(mapped["annotator"], mapped["source"])
-        counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index[:max_targets]]
-        counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
+        # By position: labels that are True and False would be taken for a mask.
+        counts = counts.iloc[np.argsort(-counts.sum(axis=1).to_numpy(), kind="stable")[:max_targets]]
+        counts = counts.iloc[:, np.argsort(-counts.sum().to_numpy(), kind="stable")]
         shares = counts.div(counts.sum(axis=1), axis=0)
         if shares.shape[1] > max_sources:
             rare = shares.iloc[:, max_sources:].sum(axis=1)
-            shares = shares.iloc[:, :max_sources].assign(others=rare)
+            others = "others"
+            while others in shares:  # somebody is called so
+                others = f"({others})"
+            shares = shares.iloc[:, :max_sources].assign(**{others: rare})
         return cls(shares).plot(title=title)
 
     def _arrange(self) -> dict[str, Any]:

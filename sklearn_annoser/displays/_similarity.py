@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 
 from sklearn_annoser.annotators import annotator_similarity
 from sklearn_annoser.displays._grouped import MOST_NAMED, OUTLIER, GroupedDisplay, group_name
-from sklearn_annoser.displays._style import name_rows_and_columns
+from sklearn_annoser.displays._style import LONGEST_TITLE, PLAIN, name_rows_and_columns, short_label
 
 MOST_SHOWN = 3000  # annotators in a heat map: there are fewer pixels
 
@@ -76,7 +76,7 @@ class AnnotatorSimilarityDisplay(GroupedDisplay):
         low = np.percentile(values, 1)  # not of the one pair that is most unlike
         cmap, low = ("RdBu_r", -1.0) if low < 0 else ("cividis", float(low))
         image = ax.imshow(values, interpolation="antialiased", cmap=cmap, vmin=low, vmax=1)
-        self.figure_.colorbar(image, ax=ax, label=self.label, shrink=0.8)
+        self.figure_.colorbar(image, ax=ax, shrink=0.8).set_label(short_label(self.label, LONGEST_TITLE), **PLAIN)
         for edge in np.flatnonzero(np.diff(groups)) + 0.5:
             ax.axhline(edge, color="black", linewidth=0.8)
             ax.axvline(edge, color="black", linewidth=0.8)

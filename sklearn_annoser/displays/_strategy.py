@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser.displays._base import ResultsDisplay
-from sklearn_annoser.displays._style import BLUE, GREY, open_frame
+from sklearn_annoser.displays._style import (
+    BLUE,
+    GREY,
+    LONGEST_NAME,
+    LONGEST_OUTPUT,
+    name_axes,
+    name_places,
+    open_frame,
+    short_labels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,9 +65,9 @@ class StrategyDisplay(ResultsDisplay):
 
     def _draw(self) -> None:
         outputs, strategies = self.scores["output"].unique(), self.scores["strategy"].unique()
-        for ax, output in zip(self.axes_, outputs, strict=True):
+        for ax, output, name in zip(self.axes_, outputs, short_labels(outputs, LONGEST_OUTPUT), strict=True):
             self._plot_output(ax, self.scores[self.scores["output"] == output], strategies)
-            ax.set(title=output, xlabel="CCC with the annotator's ratings")
+            name_axes(ax, title=name, xlabel="CCC with the annotator's ratings")
 
     @staticmethod
     def _plot_output(ax: Axes, scores: pd.DataFrame, strategies: np.ndarray) -> None:
@@ -66,6 +75,8 @@ class StrategyDisplay(ResultsDisplay):
         rng = np.random.RandomState(0)
         for place, strategy in enumerate(strategies):
             ccc = scores.loc[scores["strategy"] == strategy, "ccc"].dropna().to_numpy()
+            if not len(ccc):
+                continue
             jitter = rng.uniform(-0.22, 0.22, size=len(ccc))
             ax.plot(ccc, place + jitter, "o", color=GREY, alpha=0.45, markersize=4, markeredgewidth=0)
             if len(ccc) > 1:
@@ -73,6 +84,6 @@ class StrategyDisplay(ResultsDisplay):
                 low, high = np.percentile(resampled, [2.5, 97.5])
                 ax.plot([low, high], [place, place], color=BLUE, linewidth=2.5, solid_capstyle="butt")
             ax.plot(ccc.mean(), place, "o", color=BLUE, markersize=8)
-        ax.set_yticks(np.arange(len(strategies)), list(strategies))
+        name_places(ax.yaxis, strategies, LONGEST_NAME)
         ax.set_ylim(len(strategies) - 0.5, -0.5)
         open_frame(ax, grid="x")

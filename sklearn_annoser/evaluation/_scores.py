@@ -43,12 +43,13 @@ def score_levels(y_true: Ratings, y_pred: Ratings, blind: Any, sources: pd.Serie
     for level, values in zip(LEVELS[1:], (y_pred.consensus(), np.asarray(blind)), strict=True):
         ccc = np.atleast_1d(ccc_score(truth, values[rated], multioutput="raw_values"))
         scores = pd.DataFrame([ccc], index=[CONSENSUS], columns=own.columns)
-        tables.append(tidy(scores, pd.Series([None], index=[CONSENSUS], dtype=object)).assign(level=level))
+        tables.append(tidy(scores).assign(level=level))
     return pd.concat([table.astype({"source": object, "annotator": object}) for table in tables], ignore_index=True)
 
 
 def tidy(scores: pd.DataFrame, sources: pd.Series | None = None) -> pd.DataFrame:
     """Return one row for each annotator and output, with the source annotator that served, None if no single one."""
-    served = pd.Series(None, index=scores.index, dtype=object) if sources is None else sources.reindex(scores.index)
-    table = scores.rename_axis("annotator").assign(source=served.to_numpy())
+    served = [None] * len(scores) if sources is None else sources.astype(object).reindex(scores.index).tolist()
+    served = [None if source is None or source != source else source for source in served]  # reindex makes NaN
+    table = scores.rename_axis("annotator").assign(source=pd.Series(served, index=scores.index, dtype=object))
     return table.reset_index().melt(id_vars=["annotator", "source"], var_name="output", value_name="ccc")

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
+from sklearn_annoser._optional import import_matplotlib
 from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.evaluation import FINE_TUNED, STRATEGIES, compare_folds, score_levels
 from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
-from sklearn_annoser.reproduce._report import slug, write_report
+from sklearn_annoser.reproduce._checks import check_experiment, check_seeds, check_sizes
+from sklearn_annoser.reproduce._digest import digest
+from sklearn_annoser.reproduce._files import file_names, write_csv
+from sklearn_annoser.reproduce._interrupt import watching_interrupts
+from sklearn_annoser.reproduce._models import seed_steps
+from sklearn_annoser.reproduce._report import IN_DOMAIN, write_report
+from sklearn_annoser.reproduce._store import Store
 
 __all__ = ["PAPER_STRATEGIES", "reproduce"]
 
@@ -83,42 +92,65 @@ def reproduce(
     Raises
     ------
     ValueError
-        `out` has results of another experiment.
+        `out` has results of another experiment, or what is asked for cannot be run to its end.
+    KeyboardInterrupt
+        The run was interrupted: nothing half-trained is kept, and the same call goes on.
     """
+    import_matplotlib()  # for the report: better said now than at the end
     out = Path(out)
-    strategies = PAPER_STRATEGIES if strategies is None else strategies
-    options = {"strategies": dict(strategies), "enrollment": list(enrollment), "n_folds": n_folds}
-    options["min_ratings"] = min_ratings
-    corpora = {"source": source, **targets, **(tests or {})}
-    _check_same_experiment(out, {"options": options, "estimator": repr(estimator), "data": _describe(corpora)})
-    frames = []
-    n_steps = len(seeds) * (2 + len(targets) + len(tests or {}))
-    with tqdm(total=n_steps, unit="step", disable=not verbose) as bar:
+    strategies = dict(PAPER_STRATEGIES if strategies is None else strategies)
+    options: dict[str, Any] = {"strategies": strategies, "n_folds": n_folds, "min_ratings": min_ratings}
+    options["enrollment"] = check_sizes(enrollment)
+    seeds, tests = check_seeds(seeds), dict(tests or {})
+    check_experiment(source, targets, tests, options)
+    prepare = partial(_prepared, estimator, min_ratings)
+    corpora = {"source": source} | {f"target {name!r}": each for name, each in targets.items()}
+    corpora |= {f"test {name!r}": each for name, each in tests.items()}
+    store = Store(out, _decisive(corpora, options, _prepared(estimator, 1, 0)))
+    names, frames = file_names([*tests, *targets]), []
+    with (
+        _told_how_to_go_on(out),
+        watching_interrupts() as check_interrupt,
+        tqdm(total=len(seeds) * (2 + len(targets) + len(tests)), unit="step", disable=not verbose) as bar,
+    ):
+
+        def whole(make: Callable[[], Any]) -> Any:
+            made = make()
+            check_interrupt()  # before it is stored
+            bar.update()
+            return made
+
         for seed in seeds:
             models = {}
-            parameters = {"random_state": seed, "min_ratings": min_ratings, "on_unknown": "consensus"}
             for who, own in (("source", {}), ("aggregate", {"variant": "aggregate"})):
                 bar.set_description(f"seed {seed}: training, {own.get('variant', 'one head for each annotator')}")
-                path = out / "models" / f"{who}_{seed}.joblib"
-                models[who] = _made(
-                    path, partial(fit_on_corpus, estimator, source, source.ratings, **parameters, **own)
-                )
-                bar.update()
-            for name, corpus in (tests or {}).items():
-                bar.set_description(f"seed {seed}: {name}")
-                path = out / "results" / f"{slug(name)}_{seed}.joblib"
-                frames.append(_made(path, partial(_score_known, models, corpus)).assign(target=name, seed=seed))
-                bar.update()
-            for name, corpus in targets.items():
-                bar.set_description(f"seed {seed}: mapping and fine-tuning {name}")
-                path = out / "results" / f"{slug(name)}_{seed}.joblib"
-                table = _made(path, partial(_score_target, models, corpus, options, seed))
+                model = prepare(seed, **own)
+                train = partial(whole, partial(fit_on_corpus, model, source, source.ratings))
+                models[who] = store.model(f"{who}_{seed}", model, source, train)
+            for name, corpus in {**tests, **targets}.items():
+                bar.set_description(f"seed {seed}: {'' if name in tests else 'mapping and fine-tuning '}{name}")
+                score = partial(_score_known, models, corpus)
+                if name in targets:
+                    score = partial(_score_target, models, corpus, options, seed)
+                table = store.table(f"{names[name]}_{seed}", [name, seed], partial(whole, score))
                 frames.append(table.assign(target=name, seed=seed))
-                bar.update()
-    results = pd.concat(frames, ignore_index=True)
-    results.to_csv(out / "results.csv", index=False)
-    write_report(results, out)
+        results = pd.concat(frames, ignore_index=True)
+        try:
+            write_csv(out / "results.csv", results, index=False)
+            write_report(results, out)
+        except OSError as error:
+            warnings.warn(f"the results are returned, but not all are written to {str(out)!r}: {error}", stacklevel=2)
     return results
+
+
+@contextmanager
+def _told_how_to_go_on(out: Path) -> Iterator[None]:
+    """Say at an interrupt how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        message = f"interrupted; what was finished is in {str(out)!r}, and the same call goes on from there."
+        raise KeyboardInterrupt(message) from error
 
 
 def _score_target(models: Mapping[str, Any], corpus: Bunch, options: Mapping[str, Any], seed: int) -> pd.DataFrame:
@@ -139,7 +171,7 @@ def _score_known(models: Mapping[str, Any], corpus: Bunch) -> pd.DataFrame:
     frames = []
     known = split_source(models["source"])[1].annotators_
     ratings = corpus.ratings.keep_annotators(np.intersect1d(corpus.ratings.annotators, known))
-    for name, who in (("own head, in domain", "source"), ("aggregate, in domain", "aggregate")):
+    for name, who in zip(IN_DOMAIN, ("source", "aggregate"), strict=True):
         steps, regressor = split_source(models[who])
         X = corpus.X if steps is None else steps.transform(corpus.X)
         table = score_levels(ratings, regressor.predict_ratings(X, ratings), regressor.predict(X))
@@ -147,40 +179,27 @@ def _score_known(models: Mapping[str, Any], corpus: Bunch) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _made(path: Path, make: Callable[[], Any]) -> Any:
-    """Return what a file holds, or make it and write it whole."""
-    if path.exists():
-        return joblib.load(path)
-    made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    joblib.dump(made, unfinished)
-    os.replace(unfinished, path)
-    return made
+def _prepared(estimator: Any, min_ratings: int, seed: int, **own: Any) -> Any:
+    """Return a clone that trains as the experiment wants it, all that is random in its steps seeded."""
+    model = clone(estimator)
+    regressor = model[-1] if isinstance(model, Pipeline) else model
+    if not hasattr(regressor, "select_annotator"):
+        raise TypeError(
+            "estimator must be an AnnotatorMappedRegressor, or a Pipeline that ends in one, got "
+            f"{type(regressor).__name__}."
+        )
+    regressor.set_params(random_state=seed, min_ratings=min_ratings, on_unknown="consensus", **own)
+    seed_steps(model, seed)
+    return model
 
 
-def _check_same_experiment(out: Path, experiment: dict[str, Any]) -> None:
-    """Raise if a folder has another experiment, else note down which one it has."""
-    path = out / "experiment.json"
-    asked = json.loads(json.dumps(experiment, default=str))
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        other = [key for key in asked if asked[key] != found.get(key)]
-        if other:
-            raise ValueError(
-                f"{str(out)!r} has another experiment: its {' and '.join(other)} differ. Choose another folder for "
-                "out, or delete this one."
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
-
-
-def _describe(corpora: Mapping[str, Bunch]) -> dict[str, str]:
-    """Return a hash of each corpus."""
-    described = {}
+def _decisive(corpora: Mapping[str, Bunch], options: Mapping[str, Any], model: Any) -> dict[str, str]:
+    """Return all that decides the results, by name, as hashes or words."""
+    decisive = {"package version": import_module("sklearn_annoser").__version__, "estimator": digest(model)}
+    decisive |= {name: digest(value) if name == "strategies" else str(value) for name, value in options.items()}
     for name, corpus in corpora.items():
-        digest = blake2b(digest_size=16)
-        for array in (corpus.X, corpus.ratings.values, corpus.ratings.codes, corpus.ratings.indptr):
-            digest.update(np.ascontiguousarray(array).data)
-        described[name] = digest.hexdigest()
-    return described
+        for part in ("X", "ratings", "groups", "validation"):
+            value = corpus.get(part)
+            labels = part in ("groups", "validation") and value is not None
+            decisive[f"{part} of the {name}"] = digest(np.asarray(value) if labels else value)
+    return decisive

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import os
-import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ import pandas as pd
 
 from sklearn_annoser._optional import import_matplotlib
 from sklearn_annoser.displays import AnnotatorMapDisplay, EnrollmentDisplay, StrategyDisplay
+from sklearn_annoser.reproduce._files import file_names, write_csv, write_text, written_aside
 from sklearn_annoser.reproduce._published import compare_published
 
 __all__ = ["summarize_levels", "write_report"]
 
+IN_DOMAIN = ("own head, in domain", "aggregate, in domain")
 STYLE = """<style>body{font-family:sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;font-size:85%}th,td{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right}
 img{max-width:100%}</style>"""
@@ -43,22 +45,24 @@ def write_report(results: pd.DataFrame, out: str | os.PathLike[str]) -> Path:
     parts = ["<h1>Modelling annotators across corpora</h1>", f"<p>{html.escape(_summary(results))}</p>"]
     published = compare_published(results)
     if len(published):
-        published.to_csv(out / "published.csv", index=False)
+        write_csv(out / "published.csv", published, index=False)
         parts += ["<h2>Beside the published numbers</h2>", published.round(3).to_html(index=False)]
     for size in pd.unique(results["n_enrollment"]):
-        table = summarize_levels(results, n_enrollment=size)
-        table.to_csv(out / f"ccc_{size}.csv")
-    parts += ["<h2>CCC, all ratings of the training split enrolled: mean and standard deviation over runs</h2>"]
-    parts += [summarize_levels(results).round(3).to_html()]
+        write_csv(out / f"ccc_{size}.csv", summarize_levels(results, n_enrollment=size))
+    for size in _main_sizes(results).unique():
+        enrolled = "all ratings of the training split" if size == "all" else f"{size} ratings of each annotator"
+        parts += [f"<h2>CCC, {enrolled} enrolled: mean and standard deviation over runs</h2>"]
+        parts += [summarize_levels(results, n_enrollment=size).round(3).to_html()]
     plt = import_matplotlib()
-    for name, figure in _figures(results):
-        path = out / "figures" / f"{slug(name)}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-        parts += [f"<h2>{html.escape(name)}</h2>", _image(figure)]
-        plt.close(figure)  # pyplot keeps it otherwise
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # of the labels' alphabets
+        for title, name, figure in _figures(results):
+            parts += [f"<h2>{html.escape(title)}</h2>", _image(figure)]
+            with written_aside(out / "figures" / f"{name}.png") as aside:
+                figure.savefig(aside, format="png", dpi=150)
+            plt.close(figure)  # pyplot keeps it otherwise
     page = f"<!doctype html><html><head><meta charset='utf-8'><title>Report</title>{STYLE}</head><body>"
-    (out / "report.html").write_text(page + "\n".join(parts) + "</body></html>", encoding="utf-8")
+    write_text(out / "report.html", page + "\n".join(parts) + "</body></html>")
     return out / "report.html"
 
 
@@ -77,15 +81,13 @@ def summarize_levels(results: pd.DataFrame, *, n_enrollment: Any = "all") -> pd.
     DataFrame
         A row for each level and strategy, columns (target, output, "mean" or "std").
     """
-    some = results[results["n_enrollment"].astype(str) == str(n_enrollment)]
+    sizes = results["n_enrollment"].astype(str)
+    if not (sizes == str(n_enrollment)).any():
+        raise ValueError(f"results have no enrollment of {n_enrollment!r}: they have {sizes.unique().tolist()}.")
+    some = results[sizes == str(n_enrollment)]
     runs = some.groupby(["level", "strategy", "target", "output", "seed", "fold"], sort=False)["ccc"].mean()
     table = runs.groupby(["level", "strategy", "target", "output"], sort=False).agg(["mean", "std"])
     return pd.DataFrame(table.stack().unstack(["target", "output", -1]))
-
-
-def slug(name: str) -> str:
-    """Return a name that a file may have."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _summary(results: pd.DataFrame) -> str:
@@ -96,19 +98,32 @@ def _summary(results: pd.DataFrame) -> str:
     return f"{results['seed'].nunique()} seeds, {results['fold'].nunique()} folds; {targets}."
 
 
-def _figures(results: pd.DataFrame) -> Iterator[tuple[str, Any]]:
-    """Yield the pictures, one after the other."""
+def _main_sizes(results: pd.DataFrame) -> pd.Series:
+    """Return for each target the enrollment that tells most: all ratings, or the largest number."""
+
+    def main(sizes: pd.Series) -> Any:
+        return max(sizes.unique(), key=lambda size: float("inf") if size == "all" else float(size))
+
+    return results.groupby("target", sort=False)["n_enrollment"].agg(main)
+
+
+def _figures(results: pd.DataFrame) -> Iterator[tuple[str, str, Any]]:
+    """Yield title, file name and picture, one after the other."""
+    names, sizes = file_names(results["target"].unique()), _main_sizes(results)
     for target, some in results.groupby("target", sort=False):
-        if some["strategy"].str.endswith("in domain").any():
+        own = some[(some["level"] == "individual") & (some["n_enrollment"] == sizes[target])]
+        if some["strategy"].isin(IN_DOMAIN).any() or not own["ccc"].notna().any():
             continue
-        name = str(target)
-        own = some[(some["level"] == "individual") & (some["n_enrollment"].astype(str) == "all")]
-        yield f"{name}: CCC with each annotator", StrategyDisplay.from_results(own, title=name).figure_
-        sized = some[~some["strategy"].str.contains("fine-tuned")]
+        name, file = str(target), names[target]
+        figure = StrategyDisplay.from_results(own, title=name).figure_
+        yield f"{name}: CCC with each annotator", f"{file}-ccc-with-each-annotator", figure
+        sized = some[~some["strategy"].astype(str).str.contains("fine-tuned")]
         if sized["n_enrollment"].astype(str).nunique() > 1:
-            yield f"{name}: CCC by enrollment ratings", EnrollmentDisplay.from_results(sized, title=name).figure_
+            figure = EnrollmentDisplay.from_results(sized, title=name).figure_
+            yield f"{name}: CCC by enrollment ratings", f"{file}-ccc-by-enrollment-ratings", figure
         if own.loc[own["strategy"] == "mapped", "source"].notna().any():
-            yield f"{name}: who is mapped to whom", AnnotatorMapDisplay.from_results(own, title=name).figure_
+            figure = AnnotatorMapDisplay.from_results(own, title=name).figure_
+            yield f"{name}: who is mapped to whom", f"{file}-who-is-mapped-to-whom", figure
 
 
 def _image(figure: Any) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from sklearn_annoser import AnnotatorMapper
 from sklearn_annoser.evaluation import FINE_TUNED, STRATEGIES, compare_folds, grouped_folds
+from sklearn_annoser.evaluation._scores import tidy
 from sklearn_annoser.metrics import annotator_ccc
 
 
@@ -110,3 +111,19 @@ def test_annotators_with_too_few_ratings_in_training_are_left_out(corpora, fitte
     assert few not in set(found["annotator"])
     with pytest.raises(ValueError, match="no annotator has min_ratings=10000 ratings in the training split of fold 0"):
         compare_folds(fitted[0], target.X, ratings, min_ratings=10_000, **options)
+
+
+def test_the_source_is_none_where_no_single_annotator_served(folds, compared):
+    for results in (folds, compared):
+        served = results["source"]
+        assert not any(source != source for source in served)  # no NaN
+        assert all(source is None for source in served[results["strategy"] == "all heads"])
+    own = folds[(folds["strategy"] == "mapped") & (folds["level"] == "individual")]
+    assert own["source"].notna().all()
+
+
+def test_labels_that_are_numbers_stay_whole_where_some_served_nobody():
+    scores = pd.DataFrame({"valence": [0.5, 0.25]}, index=pd.Index([1, 2]))
+    table = tidy(scores, pd.Series([7], index=[2]))
+    assert table["source"].tolist() == [None, 7]
+    assert isinstance(table["source"][1], int)

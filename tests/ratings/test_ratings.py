@@ -301,6 +301,12 @@ def test_html_repr_escapes_labels():
     assert "<i>" not in html
 
 
+def test_html_repr_holds_no_mathematics_and_no_half_characters():
+    html = Ratings.from_rows([1.0, 2.0], ["$x^$", "\udc80"])._repr_html_()
+    assert "mathjax_ignore" in html.partition(">")[0]
+    assert "$x^$, \\udc80" in html.encode("utf-8").decode()
+
+
 def test_html_repr_lists_five_annotators_at_most():
     assert "a, b, c, d, e, ..." in Ratings.from_dense([[1] * 6], annotators=list("abcdef"))._repr_html_()
     assert "a, b, c, d, e</p>" in Ratings.from_dense([[1] * 5], annotators=list("abcde"))._repr_html_()
