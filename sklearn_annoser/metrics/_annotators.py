@@ -14,6 +14,7 @@ from sklearn_annoser.metrics._ccc import average_outputs, ccc_from_moments, ccc_
 from sklearn_annoser.ratings import Ratings
 from sklearn_annoser.ratings._checks import are_equal
 from sklearn_annoser.ratings._classes import refuse_classes
+from sklearn_annoser.ratings._outputs import in_order_of
 from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["annotator_ccc", "consensus_ccc_score", "individual_ccc_score"]
@@ -144,10 +145,7 @@ def consensus_ccc_score(y_true: Ratings, y_pred: Any, *, multioutput: Any = "uni
     """
     values = _predicted_values(y_true, y_pred)
     values = np.where(np.isfinite(y_true.values), values, np.nan)
-    true, pred = (as_columns(ratings.consensus()).T for ratings in (y_true, y_true.with_values(values)))
-    rated = np.isfinite(true)
-    scores = [ccc_score(*own) for own in ((true[k][rated[k]], pred[k][rated[k]]) for k in range(len(true)))]
-    return average_outputs(np.array(scores), multioutput)
+    return ccc_score(y_true, y_true.with_values(values), multioutput=multioutput)
 
 
 def _predicted_values(y_true: Ratings, y_pred: Any) -> np.ndarray:
@@ -156,6 +154,7 @@ def _predicted_values(y_true: Ratings, y_pred: Any) -> np.ndarray:
         raise TypeError(f"y_true must be Ratings, got {type(y_true).__name__}. For plain arrays use ccc_score.")
     refuse_classes("y_true", y_true)
     check_same_samples("y_pred", y_pred, y_true)
+    y_pred = in_order_of(y_true, y_pred, "y_pred")
     if isinstance(y_pred, Ratings):
         same = y_pred.values.shape == y_true.values.shape and np.array_equal(y_pred.indptr, y_true.indptr)
         if not same or not are_equal(y_pred.annotators[y_pred.codes], y_true.annotators[y_true.codes]):

@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length
 from sklearn_annoser._validation import as_columns, check_finite_values, check_number, check_sample_weight
 from sklearn_annoser.ratings import Ratings, ratings_by_annotator
 from sklearn_annoser.ratings._classes import refuse_classes
+from sklearn_annoser.ratings._outputs import in_order_of
 from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["ccc_matrix", "ccc_score"]
@@ -53,7 +54,8 @@ def ccc_score(
     Parameters
     ----------
     y_true, y_pred : array-like, shape (n_samples,) or (n_samples, n_outputs)
-        Ratings and predictions. `Ratings` stand for their consensus.
+        Ratings and predictions. `Ratings` stand for their consensus; what nobody rated is left out. Outputs that both
+        sides name are compared by name.
     sample_weight : array-like, shape (n_samples,), default=None
         Weight of each sample.
     multioutput : {"uniform_average", "raw_values"} or array-like, shape (n_outputs,), default="uniform_average"
@@ -88,6 +90,11 @@ def ccc_score(
     check_number("ddof", ddof, low=0, high=1, integer=True)
     true, pred = _check_pair(y_true, y_pred)
     weight = np.ones(len(true)) if sample_weight is None else check_sample_weight(sample_weight, len(true))
+    given = np.isfinite(true) & np.isfinite(pred)
+    if not given.all():
+        columns = zip(true.T, pred.T, given.T, strict=True)
+        each = [ccc_score(t[own], p[own], sample_weight=weight[own], ddof=ddof) for t, p, own in columns]
+        return average_outputs(np.array(each), multioutput)
     n_used = int(np.count_nonzero(weight))
     if n_used < 2:
         warnings.warn("CCC is not defined for fewer than two samples.", UndefinedMetricWarning, stacklevel=2)
@@ -197,16 +204,19 @@ def average_outputs(scores: np.ndarray, multioutput: Any) -> float | np.ndarray:
 
 
 def _check_pair(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth and prediction as finite float64 arrays of the same shape (n_samples, n_outputs)."""
-    true, pred = (
-        check_finite_values(name, refuse_classes(name, values)).astype(np.float64, copy=False)
-        for name, values in (("y_true", y_true), ("y_pred", y_pred))
-    )
+    """Return truth and prediction as float64 arrays, (n_samples, n_outputs): finite but for what Ratings lack."""
+    pair = {"y_true": y_true, "y_pred": in_order_of(y_true, y_pred, "y_pred")}
+    true, pred = (as_columns(_plain(name, values)).astype(np.float64, copy=False) for name, values in pair.items())
     check_consistent_length(true, pred)
     check_same_samples("y_pred", y_pred, y_true)
-    true, pred = as_columns(true), as_columns(pred)
     if not true.size:
         raise ValueError("y_true and y_pred are empty: CCC needs at least two samples.")
     if true.shape != pred.shape:
         raise ValueError(f"y_true has {true.shape[1]} outputs, but y_pred has {pred.shape[1]}.")
     return true, pred
+
+
+def _plain(name: str, values: Any) -> np.ndarray:
+    """Return an array: of Ratings their consensus."""
+    refuse_classes(name, values)
+    return values.consensus() if isinstance(values, Ratings) else check_finite_values(name, values)

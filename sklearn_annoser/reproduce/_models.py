@@ -112,7 +112,7 @@ def _rebuilt(about: dict[str, Any], arrays: dict[str, np.ndarray], estimator: An
     regressor._check_parameters()
     net = regressor._make_net(train_split=None)
     net.shape_ = about["shape"]
-    with seeded(0, net.device):  # weights are drawn first
+    with seeded(0):  # weights are drawn first
         net.initialize()
     start = len(WEIGHTS)
     weights = {name[start:]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith(WEIGHTS)}

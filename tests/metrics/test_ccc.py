@@ -1,5 +1,6 @@
 import audmetric
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +11,13 @@ from sklearn.exceptions import UndefinedMetricWarning
 from torchmetrics.functional import concordance_corrcoef
 
 from sklearn_annoser import Ratings
-from sklearn_annoser.metrics import annotator_ccc, ccc_matrix, ccc_score
+from sklearn_annoser.metrics import (
+    annotator_ccc,
+    ccc_matrix,
+    ccc_score,
+    consensus_ccc_score,
+    individual_ccc_score,
+)
 from tests import oracles
 from tests.cases import CASES, dense, empty_rows, every_scored_case, gappy, patient, predictions_of
 
@@ -178,9 +185,36 @@ def test_ratings_stand_for_their_consensus(name):
     assert ccc_score(ratings, pred) == ccc_score(ratings.consensus(), pred)
 
 
-def test_unrated_samples_have_no_ccc():
-    with pytest.raises(ValueError, match="samples have no rating"):
-        ccc_score(empty_rows(), np.zeros(8))
+def test_unrated_samples_are_left_out():
+    ratings = empty_rows()
+    pred = np.random.default_rng(0).normal(size=ratings.n_samples)
+    weight = np.arange(1.0, 1 + ratings.n_samples)
+    rated = np.isfinite(ratings.consensus())
+    assert not rated.all()
+    expected = ccc_score(ratings.consensus()[rated], pred[rated], sample_weight=weight[rated])
+    assert ccc_score(ratings, pred, sample_weight=weight) == expected
+
+
+def test_each_output_is_scored_on_what_was_rated_of_it():
+    values = np.random.default_rng(0).normal(size=(12, 2, 2))
+    values[:4, :, 0] = values[8:, :, 1] = np.nan
+    ratings = Ratings.from_dense(values, outputs=["activation", "valence"])
+    pred = np.random.default_rng(1).normal(size=(12, 2))
+    truth = np.nanmean(values[4:, :, 0], axis=1), np.nanmean(values[:8, :, 1], axis=1)
+    expected = [ccc_score(truth[0], pred[4:, 0]), ccc_score(truth[1], pred[:8, 1])]
+    assert_allclose(ccc_score(ratings, pred, multioutput="raw_values"), expected, rtol=1e-12)
+
+
+def test_outputs_are_compared_by_name():
+    ratings = CASES["dense_two_outputs"]
+    _, pred = predictions_of(ratings)
+    frame = pd.DataFrame(pred, columns=list(ratings.outputs)).iloc[:, ::-1]
+    for score in (ccc_score, consensus_ccc_score, individual_ccc_score):
+        assert score(ratings, frame) == score(ratings, pred)
+        with pytest.raises(ValueError, match="y_pred has the outputs"):
+            score(ratings, frame.set_axis(["else", "other"], axis=1))
+    pd.testing.assert_frame_equal(annotator_ccc(ratings, frame), annotator_ccc(ratings, pred))
+    assert ccc_score(pd.DataFrame(pred, columns=list(ratings.outputs)), frame) == 1
 
 
 @pytest.mark.parametrize(
