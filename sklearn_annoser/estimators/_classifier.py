@@ -30,7 +30,7 @@ from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import STRATEGIES, predict_rated
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 from sklearn_annoser.ratings._classes import labels_of
-from sklearn_annoser.ratings._lost import lost_annotators
+from sklearn_annoser.ratings._lost import lost_ratings, warn_of_lost
 from sklearn_annoser.ratings._samples import check_same_samples
 
 __all__ = ["AnnotatorMappedClassifier"]
@@ -199,11 +199,14 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         if n_dims == 1 and (isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind not in "biufc"):
             y = check_labels("y", y)  # validate_data lets None through, and numpy makes floats or strings of lists
         X, y = validate_data(self, X, y, dtype=np.float32, order="C")
-        if annotators is None and y.dtype.kind in "biuf" and lost_annotators(y):
+        lost = lost_ratings(np.asarray(y)) if annotators is None else None
+        if lost is not None and lost.classes is None:
             raise ValueError(
                 "y is an array that something between its Ratings and this classifier has made: of numbers, whose mean "
                 "is no label. Ratings of classes have the plurality: make them with classes=True."
             )
+        if lost is not None:
+            warn_of_lost(lost, self)
         check_classification_targets(y)
         who = CONSENSUS if annotators is None else annotators
         return X, np.asarray(y), Ratings.from_rows(np.zeros(len(y), dtype=np.float32), who)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from sklearn_annoser.estimators._known import KnowsAnnotators
 from sklearn_annoser.mapping import predict_heads, predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
-from sklearn_annoser.ratings._lost import lost_annotators
+from sklearn_annoser.ratings._lost import lost_ratings, warn_of_lost
 from sklearn_annoser.ratings._outputs import match_outputs, output_order
 from sklearn_annoser.ratings._samples import check_same_samples
 
@@ -252,16 +251,9 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         """Warn if y is an array that was made of Ratings on its way here: who rated is not in it."""
         if isinstance(y, Ratings) or annotators is not None:
             return
-        n_lost = lost_annotators(ratings.values)
-        if n_lost:
-            warnings.warn(
-                f"y is the consensus of Ratings by {n_lost} annotators, who are lost: something between them and "
-                f"{type(self).__name__}, such as a voting or bagging regressor, has made an array of them. Give each "
-                "rating a row of its own, X[ratings.rows] and ratings.values, with "
-                "annotators=ratings.annotators[ratings.codes] by metadata routing; or put this estimator outside. If "
-                "the consensus is meant, give ratings.consensus().",
-                stacklevel=4,
-            )
+        lost = lost_ratings(ratings.values)
+        if lost is not None:
+            warn_of_lost(lost, self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,19 +1,21 @@
 """Ratings that became an array on their way to an estimator, which then cannot know who rated.
 
 Meta-estimators such as a voting or a bagging regressor, and functions such as `cross_val_predict`, make an array of
-everything that they are given as y. The array of Ratings is their consensus. An estimator that is given an array can
-ask here whether something that is running now, and calls it, has made that array of Ratings. What a user makes an array
-of is nobody's business.
+everything that they are given as y. The array of Ratings is their consensus, of classes the plurality. An estimator
+that is given an array can ask here whether something that is running now, and calls it, has made that array of
+Ratings. What a user makes an array of is nobody's business.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
@@ -32,19 +34,35 @@ def remember_array(ratings: Ratings) -> None:
         _made_arrays.append((weakref.ref(ratings), calls))
 
 
-def lost_annotators(y: np.ndarray) -> int:
-    """Return how many annotators an array lost, if a call that is running made it of Ratings; else 0."""
+def warn_of_lost(ratings: Ratings, estimator: object) -> None:
+    """Warn that an estimator was given the consensus of Ratings, and tell the way that keeps who rated."""
+    kind, given = ("consensus", "values") if ratings.classes is None else ("plurality", "labels")
+    warnings.warn(
+        f"y is the {kind} of Ratings by {ratings.n_annotators} annotators, who are lost: something between them and "
+        f"{type(estimator).__name__}, such as a voting or bagging estimator, has made an array of them. Give each "
+        f"rating a row of its own, X[ratings.rows] and ratings.{given}, with "
+        "annotators=ratings.annotators[ratings.codes] by metadata routing; or put this estimator outside. If "
+        f"the {kind} is meant, give ratings.consensus().",
+        stacklevel=5,
+    )
+
+
+def lost_ratings(y: np.ndarray) -> Ratings | None:
+    """Return the Ratings that an array was made of by a call that is running, if any."""
     if not _made_arrays or not (calls := _running_calls()):
-        return 0
+        return None
     columns = y.reshape(len(y), -1).T
     for made_of, made_in in reversed(_made_arrays):
         ratings = made_of()
         if ratings is None or not calls & made_in:
             continue
-        consensus = ratings.consensus().reshape(len(ratings), -1).T
+        consensus = ratings.consensus()
+        if ratings.classes is not None:
+            consensus = consensus[~pd.isna(consensus)]
+        consensus = consensus.reshape(len(consensus), -1).T
         if all(any(_comes_of(column, own) for own in consensus) for column in columns):
-            return ratings.n_annotators
-    return 0
+            return ratings
+    return None
 
 
 def _running_calls() -> set[tuple[int, int]]:
@@ -67,7 +85,7 @@ def _comes_of(column: np.ndarray, consensus: np.ndarray) -> bool:
     """Tell whether values may be some of a consensus, or their codes, or all of it on another scale."""
     values, places = np.unique(column, return_inverse=True)
     known, own = np.unique(consensus, return_inverse=True)
-    if np.isin(values, known).all() or np.isin(values, np.arange(len(known))).all():
+    if {*values.tolist()} <= {*known.tolist(), *range(len(known))}:
         return True
     # The same order and the same ties: a transformation that rises, or falls, makes one of the other.
     return len(column) == len(consensus) and bool((places == own).all() or (places.max() - places == own).all())

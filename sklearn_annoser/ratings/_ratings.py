@@ -202,7 +202,7 @@ class Ratings(Constructors):
         array = self.consensus()
         if self.classes is None:
             check_everywhere(as_columns(array), self.outputs)
-            remember_array(self)
+        remember_array(self)
         return array.astype(array.dtype if dtype is None else dtype, copy=False)
 
     def __getitem__(self, key: Any) -> Ratings:

@@ -26,9 +26,8 @@ def as_html(ratings: Any) -> str:
     else:
         summary = pd.Series(ratings.labels).value_counts().reindex(ratings.classes, fill_value=0).to_frame("n_ratings")
     names = ", ".join(map(str, ratings.annotators[:5].tolist())) + (", ..." if ratings.n_annotators > 5 else "")
-    page = (  # no $ in a label is mathematics to a notebook
+    return (  # no $ in a label is mathematics to a notebook
         f"<div class='tex2jax_ignore mathjax_ignore'><p><b>Ratings</b>: {ratings.n_ratings:,} ratings of "
         f"{ratings.n_samples:,} samples ({per_sample:.1f} each) by {ratings.n_annotators:,} annotators "
         f"({per_annotator:.1f} each): {escape(names)}</p>{summary.to_html(float_format='{:.3g}'.format)}</div>"
     )
-    return page.encode("utf-8", "backslashreplace").decode()  # half characters, which file names may hold

@@ -18,7 +18,7 @@ from sklearn_annoser.ratings import Ratings
 
 SILENT = ("verbose",)  # parameters that decide nothing
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
-RATINGS = ("indptr", "codes", "values", "annotators", "outputs", "samples", "scale")
+RATINGS = ("indptr", "codes", "_values", "annotators", "outputs", "samples", "scale", "classes")
 CODE = ("co_code", "co_consts", "co_names", "co_varnames")
 
 

@@ -259,7 +259,8 @@ def test_words_by_several_annotators_are_learned_as_their_numbers():
 
 def test_scikit_learn_cross_validates_classes():
     model = quick(max_epochs=2)
-    probability = cross_val_predict(model, X, VOTES, cv=KFold(3), method="predict_proba")
+    with pytest.warns(UserWarning, match="annotators, who are lost"):
+        probability = cross_val_predict(model, X, VOTES, cv=KFold(3), method="predict_proba")
     assert probability.shape == (600, 3)
     plain = cross_val_predict(model, X, VOTES.consensus(), cv=KFold(3), method="predict_proba")
     np.testing.assert_array_equal(probability, plain)

@@ -3,19 +3,28 @@
 import numpy as np
 import pytest
 from sklearn import config_context
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import KFold, TunedThresholdClassifierCV, cross_val_predict, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMapper, Ratings
-from sklearn_annoser.ratings._lost import lost_annotators
+from sklearn_annoser.ratings._lost import lost_ratings
 from tests.estimators.cases import RATINGS, X, enrollment
 from tests.planted import quick, trained
 
@@ -85,7 +94,7 @@ class Meta(BaseEstimator):
     """A meta-estimator that makes an array of y, and something of that array."""
 
     def fit(self, y, change):
-        return lost_annotators(change(np.asarray(y)))
+        return lost_ratings(change(np.asarray(y)))
 
 
 def test_other_arrays_are_not_taken_for_a_consensus():
@@ -96,17 +105,17 @@ def test_other_arrays_are_not_taken_for_a_consensus():
         lambda made: MinMaxScaler().fit_transform(made[:, None]),
         lambda made: -5 * made,
     ):
-        assert Meta().fit(ratings, change) == 3
+        assert Meta().fit(ratings, change) is ratings
     for other in (
         lambda made: made[::-1] * 2,
         lambda made: made + np.arange(50),
         lambda made: made[:4] + 0.1,
         lambda made: np.round(made) - 0.5,
     ):
-        assert Meta().fit(ratings, other) == 0
+        assert Meta().fit(ratings, other) is None
     alone = Ratings.from_rows(np.random.RandomState(1).normal(size=50), "ann")
-    assert Meta().fit(alone, np.copy) == 0
-    assert lost_annotators(np.asarray(ratings)) == 0  # by no estimator
+    assert Meta().fit(alone, np.copy) is None
+    assert lost_ratings(np.asarray(ratings)) is None  # by no estimator
 
 
 def test_enrolling_one_person_with_an_array_is_not_told(recwarn):
@@ -115,12 +124,39 @@ def test_enrolling_one_person_with_an_array_is_not_told(recwarn):
     assert [str(each.message) for each in recwarn.list] == []
 
 
+def some_classes():
+    return Ratings.from_dense(np.random.RandomState(0).choice(["calm", "angry"], size=(90, 3)), classes=True)
+
+
+CLASSIFIER = AnnotatorMappedClassifier(n_hidden=8, max_epochs=2, random_state=0)
+LOSING_CLASSES = [
+    BaggingClassifier(CLASSIFIER, n_estimators=1),
+    OneVsRestClassifier(CLASSIFIER),
+    StackingClassifier([("own", CLASSIFIER)], cv=2),
+    VotingClassifier([("own", CLASSIFIER)]),
+]
+
+
+@pytest.mark.parametrize("model", LOSING_CLASSES, ids=lambda model: type(model).__name__)
+def test_a_meta_classifier_that_loses_who_rated_says_so(model):
+    with pytest.warns(UserWarning, match="y is the plurality of Ratings by 3 annotators, who are lost"):
+        clone(model).fit(X[:90], some_classes())
+
+
+def test_these_keep_who_labelled():
+    calibrated = CalibratedClassifierCV(CLASSIFIER, cv=2).fit(X[:90], some_classes())
+    tuned = TunedThresholdClassifierCV(CLASSIFIER, cv=2).fit(X[:90], some_classes())
+    for inner in (calibrated.calibrated_classifiers_[0].estimator, tuned.estimator_):
+        assert inner.annotators_.tolist() == [0, 1, 2]
+
+
 def test_a_classifier_is_not_trained_on_the_mean_of_class_numbers():
     rng = np.random.RandomState(0)
     labels = np.stack([rng.choice([0, 2], 90), rng.choice([0, 2], 90)], axis=1)
     model = AnnotatorMappedClassifier(n_hidden=8, max_epochs=2, random_state=0)
     declared = Ratings.from_dense(labels, classes=True)
     options = {"cv": KFold(3), "method": "predict_proba"}
-    assert cross_val_predict(model, X[:90], declared, **options).shape == (90, 2)
+    with pytest.warns(UserWarning, match="y is the plurality of Ratings by 2 annotators, who are lost"):
+        assert cross_val_predict(model, X[:90], declared, **options).shape == (90, 2)
     with pytest.raises(ValueError, match="of numbers, whose mean is no label"):
         cross_val_predict(model, X[:90], Ratings.from_dense(labels), **options)

@@ -261,7 +261,7 @@ def test_parameters_are_checked(source, changes, message):
 
 
 def test_groups_must_be_as_many_as_samples(source):
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="groups must have one label for each of"):
         mapper_of(source, fine_tune="all").fit(X, RATINGS, groups=[0, 1])
 
 

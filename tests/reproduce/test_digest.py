@@ -20,7 +20,7 @@ DENSE = np.array([[1.0, 2.0], [np.nan, 3.0], [4.0, 5.0]])
 def ratings(**changes):
     made = Ratings.from_dense(DENSE)
     given = {name: getattr(made, name) for name in RATINGS} | changes
-    return Ratings(given.pop("indptr"), given.pop("codes"), given.pop("values"), **given)
+    return Ratings(given.pop("indptr"), given.pop("codes"), given.pop("_values"), **given)
 
 
 # Every two of these differ.
@@ -54,7 +54,9 @@ VALUES = {
     "ratings, annotators": ratings(annotators=["1", "0"]),
     "ratings, samples": ratings(samples=["x", "y", "z"]),
     "ratings, scale": ratings(scale=(1, 7)),
-    "ratings, values": ratings(values=[2.0, 1.0, 3.0, 4.0, 5.0]),
+    "ratings, values": ratings(_values=[2.0, 1.0, 3.0, 4.0, 5.0]),
+    "ratings, classes": ratings(_values=[0, 1, 1, 0, 0], classes=["x", "y"]),
+    "ratings, other classes": ratings(_values=[0, 1, 1, 0, 0], classes=["x", "z"]),
     "ratings, samples of each": ratings(indptr=[0, 2, 4, 5], codes=[0, 1, 0, 1, 1]),
     "lambda": lambda x: x + 1,
     "another lambda": lambda x: x + 2,
