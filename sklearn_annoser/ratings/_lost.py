@@ -12,6 +12,7 @@ import sys
 import warnings
 import weakref
 from collections import deque
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,14 +25,29 @@ if TYPE_CHECKING:
 MOST_REMEMBERED = 16
 MOST_CALLERS = 100
 
+
+class Mark:
+    """Lies in the place of a call's trace function, and is gone when the call is: ids of frames are used again."""
+
+    def __call__(self, *event: object) -> Mark:
+        return self
+
+
 # Ratings that were made arrays lately, and the calls in which that happened; none is kept alive for it.
-_made_arrays: deque[tuple[weakref.ref[Ratings], set[tuple[int, int]]]] = deque(maxlen=MOST_REMEMBERED)
+_made_arrays: deque[tuple[weakref.ref[Ratings], weakref.WeakSet[Mark]]] = deque(maxlen=MOST_REMEMBERED)
 
 
 def remember_array(ratings: Ratings) -> None:
     """Remember that Ratings by several annotators have become an array in a call of scikit-learn or an estimator."""
-    if ratings.n_annotators > 1 and (calls := _running_calls()):
-        _made_arrays.append((weakref.ref(ratings), calls))
+    if ratings.n_annotators < 2:
+        return
+    calls = _running_calls()
+    for frame in calls:
+        if frame.f_trace is None:  # else a debugger watches this call
+            frame.f_trace = Mark()
+    if calls:
+        marks = weakref.WeakSet(frame.f_trace for frame in calls if isinstance(frame.f_trace, Mark))
+        _made_arrays.append((weakref.ref(ratings), marks))
 
 
 def warn_of_lost(ratings: Ratings, estimator: object) -> None:
@@ -49,12 +65,12 @@ def warn_of_lost(ratings: Ratings, estimator: object) -> None:
 
 def lost_ratings(y: np.ndarray) -> Ratings | None:
     """Return the Ratings that an array was made of by a call that is running, if any."""
-    if not _made_arrays or not (calls := _running_calls()):
+    if not _made_arrays or not (running := [frame.f_trace for frame in _running_calls() if frame.f_trace]):
         return None
     columns = y.reshape(len(y), -1).T
     for made_of, made_in in reversed(_made_arrays):
         ratings = made_of()
-        if ratings is None or not calls & made_in:
+        if ratings is None or not any(mark in made_in for mark in running):
             continue
         consensus = ratings.consensus()
         if ratings.classes is not None:
@@ -65,9 +81,9 @@ def lost_ratings(y: np.ndarray) -> Ratings | None:
     return None
 
 
-def _running_calls() -> set[tuple[int, int]]:
+def _running_calls() -> list[FrameType]:
     """Return the calls of scikit-learn's functions and of other estimators' methods that are running."""
-    found = set()
+    found = []
     frame = sys._getframe(1)
     for _ in range(MOST_CALLERS):
         if frame.f_back is None:
@@ -77,7 +93,7 @@ def _running_calls() -> set[tuple[int, int]]:
         owner = frame.f_locals.get("self") if frame.f_code.co_varnames[:1] == ("self",) else None
         is_estimator = isinstance(owner, BaseEstimator) and not type(owner).__module__.startswith("sklearn_annoser.")
         if home.startswith("sklearn.") or is_estimator:
-            found.add((id(frame), id(frame.f_code)))
+            found.append(frame)
     return found
 
 
