@@ -79,14 +79,12 @@ def read_politeness(root: Any, *, corpus: str, on_error: str = "raise") -> Bunch
     The folder has `items.csv` (corpus, item_id, community, text), `ratings.csv` (corpus, item_id, annotator_id,
     politeness) and `embeddings_minilm.npz` (item_id, X of shape (n, 384), sentence embeddings).
 
+    All other parameters are those of :func:`read_speechocean762`, with the same defaults.
+
     Parameters
     ----------
-    root : path
-        The folder.
     corpus : {"wikipedia", "stackexchange"}
         Which part.
-    on_error : {"raise", "drop"}, default="raise"
-        What becomes of a line that is not as it should be: an error, or it is left out, with a warning.
 
     Returns
     -------

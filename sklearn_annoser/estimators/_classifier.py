@@ -225,7 +225,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         Parameters
         ----------
         X : array-like, shape (n_samples, n_features)
-            Features of the samples.
+            Features, as in :meth:`fit`.
         annotator : label, default=None
             One of `annotators_`. None: the selected annotator, or the mean of all heads while none is selected.
 

@@ -68,7 +68,7 @@ def jensen_shannon_divergence(p: Any, q: Any, *, base: float = 2) -> np.ndarray:
     Raises
     ------
     ValueError
-        Shapes differ, masses are negative or not finite, a row has no mass.
+        As :func:`total_variation_distance`, or `base` is not above 1.
 
     References
     ----------

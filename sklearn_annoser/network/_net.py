@@ -208,7 +208,7 @@ class MultiHeadNet(RatingsNet):
         groups : array-like, shape (n_samples,), default=None
             Group (speaker) of each sample; no group is in both training and validation.
         sample_weight : array-like, shape (n_samples,), default=None
-            Weight of each sample's ratings in the losses.
+            Weight of each sample's ratings in all losses, those of validation too.
 
         Returns
         -------
@@ -217,8 +217,8 @@ class MultiHeadNet(RatingsNet):
         Raises
         ------
         KeyboardInterrupt
-            The training was interrupted (Ctrl-C), so that whoever called it stops too. If an epoch came to its end,
-            the best weights so far are kept, and the net can be used.
+            After Ctrl-C, so that whoever called this stops too. After a whole epoch the net can be used: it has the
+            best weights so far.
         """
         dataset = self.get_dataset(X, y, sample_weight)
         split = self.get_split_datasets(dataset, groups=groups)
@@ -291,7 +291,7 @@ class MultiHeadNet(RatingsNet):
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, groups: Any = None, epochs: int | None = None
     ) -> MultiHeadNet:
-        """Train on, without pre-training.
+        """Train on, without pre-training; Ctrl-C does what it does in :meth:`fit`.
 
         Parameters
         ----------
@@ -305,11 +305,6 @@ class MultiHeadNet(RatingsNet):
         Returns
         -------
         self
-
-        Raises
-        ------
-        KeyboardInterrupt
-            As in :meth:`fit`.
         """
         dataset = self.get_dataset(X, y)
         split = self.get_split_datasets(dataset, groups=groups)

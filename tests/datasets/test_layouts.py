@@ -9,18 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
-from sklearn_annoser.datasets import (
-    CorpusError,
-    _folder,
-    read_iemocap,
-    read_msp_improv,
-    read_msp_podcast,
-    read_muse,
-    write_iemocap,
-    write_msp_improv,
-    write_msp_podcast,
-    write_muse,
-)
+from sklearn_annoser import datasets
+from sklearn_annoser.datasets import CorpusError, _folder
 from tests.datasets.test_corpora import CORPORA, OUTPUTS, PAIR, assert_is_truth, damaged, long_of, to_unit
 
 
@@ -132,23 +122,23 @@ def test_layouts_of_other_toolkits(tmp_path, name, patterns, folder):
 
 
 def test_two_files_of_one_name(tmp_path):
-    write_msp_podcast(tmp_path / "podcast", n_utterances=12)
+    datasets.write_msp_podcast(tmp_path / "podcast", n_utterances=12)
     wav = next((tmp_path / "podcast" / "Audios").glob("*.wav"))
     for folder, found in (("8k", True), ("Audios/8k", False)):  # what is in Audios/ is meant, but twice there is not
         (tmp_path / "podcast" / folder).mkdir()
         copied = shutil.copy(wav, tmp_path / "podcast" / folder)
         if found:
-            assert str(wav) in read_msp_podcast(tmp_path / "podcast").utterances["path"].tolist()
+            assert str(wav) in datasets.read_msp_podcast(tmp_path / "podcast").utterances["path"].tolist()
         else:
             with pytest.raises(CorpusError, match=rf"two files could be meant: .*{wav.name}' and '{copied}'"):
-                read_msp_podcast(tmp_path / "podcast")
+                datasets.read_msp_podcast(tmp_path / "podcast")
     shutil.rmtree(tmp_path / "podcast" / "Audios" / "8k")
     labels = tmp_path / "podcast" / "Labels"
     other = shutil.copy(labels / "labels_consensus.csv", labels / "labels_concensus.csv")
-    read_msp_podcast(tmp_path / "podcast")  # they say the same
+    datasets.read_msp_podcast(tmp_path / "podcast")  # they say the same
     other.write_text(other.read_text().replace("Train", "Test1"))
     with pytest.raises(CorpusError, match=r"labels_concensus.csv' and .*labels_consensus.csv'"):
-        read_msp_podcast(tmp_path / "podcast")
+        datasets.read_msp_podcast(tmp_path / "podcast")
 
 
 def test_folders_for_files_and_dangling_links(corpus, tmp_path):
@@ -178,7 +168,7 @@ def test_folders_for_files_and_dangling_links(corpus, tmp_path):
 
 
 def test_a_folder_that_is_closed_is_named(tmp_path, monkeypatch):
-    write_msp_improv(tmp_path, n_utterances=12)
+    datasets.write_msp_improv(tmp_path, n_utterances=12)
     real = os.scandir
 
     def scandir(folder):
@@ -190,23 +180,23 @@ def test_a_folder_that_is_closed_is_named(tmp_path, monkeypatch):
     with pytest.raises(
         CorpusError, match=r"2 of 12 .* there are closed folders: 'Audio/session3' \(Permission denied\)"
     ):
-        read_msp_improv(tmp_path)
+        datasets.read_msp_improv(tmp_path)
     with pytest.warns(UserWarning, match=r"Not read, for they are closed: the folders 'Audio/session3'"):
-        assert read_msp_improv(tmp_path, missing="keep").utterances["path"].isna().sum() == 2
+        assert datasets.read_msp_improv(tmp_path, missing="keep").utterances["path"].isna().sum() == 2
 
 
 def test_audio_and_transcripts_that_lack_are_both_told(tmp_path):
-    write_muse(tmp_path, n_utterances=12)
+    datasets.write_muse(tmp_path, n_utterances=12)
     wavs, words = (sorted(tmp_path.rglob(f"*.{suffix}")) for suffix in ("wav", "txt"))
     for path in (*wavs[:2], *words[-3:]):
         path.unlink()
     with pytest.raises(CorpusError, match=r"2 of 12 utterances of MuSE have no audio.*; 3 have no transcript"):
-        read_muse(tmp_path)
-    assert len(read_muse(tmp_path, missing="drop").utterances) == 7
+        datasets.read_muse(tmp_path)
+    assert len(datasets.read_muse(tmp_path, missing="drop").utterances) == 7
     for path in words[:-3]:
         path.unlink()
     with pytest.raises(CorpusError, match=r"has audio and transcript: 2 .* have no audio.*; 12 have no transcript"):
-        read_muse(tmp_path, missing="drop")
+        datasets.read_muse(tmp_path, missing="drop")
 
 
 # ---------------------------------------------------------------------- encodings
@@ -322,14 +312,14 @@ def test_no_line_takes_forever(tmp_path, long):
 
 
 def test_annotators_of_muse_keep_their_names(tmp_path):
-    truth = write_muse(tmp_path, n_utterances=12, audio=False)
+    truth = datasets.write_muse(tmp_path, n_utterances=12, audio=False)
     path = tmp_path / "annotators.csv"
     names = dict(zip(sorted(set(truth["annotator"])), ["nan", "None", "a nan b", "null", "007"], strict=False))
     text = path.read_text()
     for old, new in names.items():
         text = text.replace(old, new)
     path.write_text(text)
-    assert_is_truth(read_muse(tmp_path, missing="keep"), truth.replace({"annotator": names}))
+    assert_is_truth(datasets.read_muse(tmp_path, missing="keep"), truth.replace({"annotator": names}))
 
 
 # ---------------------------------------------------------------------- on_error
@@ -348,16 +338,16 @@ def test_a_bad_line_is_left_out_with_all_that_depends_on_it(tmp_path):
         "1234-p1; Angry; ; A:1; V:1; D:3; N:3;\n"
     )
     with pytest.raises(CorpusError, match=r"line 2: expected a number for A, got 'x'"):
-        read_msp_improv(tmp_path, missing="keep")
+        datasets.read_msp_improv(tmp_path, missing="keep")
     with pytest.warns(UserWarning, match=r"5 lines of MSP-Improv .* left out. The first: Evaluation.txt, line 2"):
-        found = read_msp_improv(tmp_path, missing="keep", on_error="drop")
+        found = datasets.read_msp_improv(tmp_path, missing="keep", on_error="drop")
     assert long_of(found).values.tolist() == [
         ["MSP-IMPROV-S01A-F01-P-FM01", "5678-p1", -0.5, -0.5],
         ["MSP-IMPROV-S04A-F01-P-FM01", "1234-p1", 1.0, -1.0],
     ]
     assert "Left out: 5 lines that are not as they should be" in found.DESCR
     with pytest.raises(ValueError, match=r"on_error must be one of \['raise', 'drop'\], got 'skip'"):
-        read_msp_improv(tmp_path, on_error="skip")
+        datasets.read_msp_improv(tmp_path, on_error="skip")
 
 
 def test_a_corpus_of_bad_lines_names_the_first(corpus, tmp_path):
@@ -398,28 +388,28 @@ def test_whatever_is_left_out_the_rest_is_right(corpus, tmp_path):
         same = long_of(found).set_index(PAIR)
         same = same[same.index.isin(expected.index)]
         off = np.abs(same[OUTPUTS].to_numpy() - expected.loc[same.index, OUTPUTS].to_numpy()).max(axis=1) > 1e-6
-        assert off.sum() <= len(hit) * (6 if read is read_muse else 1)  # a digit may have become another
+        assert off.sum() <= len(hit) * (6 if read is datasets.read_muse else 1)  # a digit may have become another
     assert n_read > 10
 
 
 def test_a_quote_that_is_not_closed_costs_its_line_only(tmp_path):
-    truth = write_msp_podcast(tmp_path, n_utterances=12, audio=False)
+    truth = datasets.write_msp_podcast(tmp_path, n_utterances=12, audio=False)
     path = tmp_path / "Labels" / "labels_detailed.csv"
     lines = path.read_text().split("\n")
     lines[5] = lines[5].removesuffix('"')
     path.write_text("\n".join(lines))
     with pytest.warns(UserWarning, match=r"a line of .* The first: labels_detailed.csv, line 6"):
-        found = read_msp_podcast(tmp_path, missing="keep", on_error="drop")
+        found = datasets.read_msp_podcast(tmp_path, missing="keep", on_error="drop")
     assert_is_truth(found, truth.drop(index=4))
 
 
 def test_damage_in_iemocap_does_not_give_ratings_to_another_utterance(tmp_path):
-    truth = write_iemocap(tmp_path, n_utterances=20, audio=False)
+    truth = datasets.write_iemocap(tmp_path, n_utterances=20, audio=False)
     path = labels_of(tmp_path)[0]
     text = path.read_text().replace("\n\n[", "\n[").replace("\n[1", "\n(1", 1)
     path.write_text(text)
     with pytest.warns(UserWarning, match="left out"):
-        found = read_iemocap(tmp_path, missing="keep", on_error="drop")
+        found = datasets.read_iemocap(tmp_path, missing="keep", on_error="drop")
     left = truth[truth["utterance"].isin(found.utterances["id"])]
     assert_is_truth(found, left)
     assert len(found.utterances) < 20

@@ -16,15 +16,8 @@ from tests.cases import CASES, HALF, as_cube, dense, empty_rows, every_case, hal
 
 @every_case
 def test_arrays_of_ratings_make_equal_ratings(ratings):
-    again = Ratings(
-        ratings.indptr,
-        ratings.codes,
-        ratings.values,
-        annotators=ratings.annotators,
-        outputs=ratings.outputs,
-        samples=ratings.samples,
-        scale=ratings.scale,
-    )
+    labels = {name: getattr(ratings, name) for name in ("annotators", "outputs", "samples", "scale")}
+    again = Ratings(ratings.indptr, ratings.codes, ratings.values, **labels)
     assert again == ratings
 
 
