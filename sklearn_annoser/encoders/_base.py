@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_number, check_option
@@ -138,6 +139,9 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         for position, key in keys.items():
             if key in known:
                 vectors[position] = known[key]
+        if isinstance(X, pd.Series) and _get_output_config("transform", self)["dense"] == "pandas":
+            # scikit-learn before 1.9 keeps the index of a DataFrame only.
+            return pd.DataFrame(vectors, index=X.index)  # type: ignore[return-value]
         return vectors
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -18,7 +18,7 @@ NEW = hasattr(torch._C, "_set_fp32_precision_setter")
 
 def settings():
     """Return all that a user may have set in torch, as far as it is told."""
-    found = [torch.get_default_dtype(), torch.get_default_device(), torch.is_autocast_enabled("cpu")]
+    found = [torch.get_default_dtype(), torch.empty(0).device, torch.is_autocast_enabled("cpu")]
     found.append(torch.are_deterministic_algorithms_enabled())
     for get in (torch.get_float32_matmul_precision, lambda: torch.backends.cudnn.allow_tf32):
         try:

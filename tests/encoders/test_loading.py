@@ -67,6 +67,7 @@ def on_the_hub(tmp_path, monkeypatch):
     (root / "refs").mkdir(parents=True)
     (root / "refs" / "main").write_text(commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(transformers.utils.hub, "TRANSFORMERS_CACHE", str(tmp_path / "hub"), raising=False)  # before 5
     _loading._load_model.cache_clear()
     return save_text(root / "snapshots" / commit)
 

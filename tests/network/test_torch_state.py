@@ -80,7 +80,7 @@ SWITCHES = {
     ),
     "no gradients": lambda: switched(torch.is_grad_enabled, torch.set_grad_enabled, False),
     "inference": torch.inference_mode,
-    "device": lambda: switched(lambda: str(torch.get_default_device()), torch.set_default_device, "meta"),
+    "device": lambda: switched(lambda: str(torch.empty(0).device), torch.set_default_device, "meta"),
     "threads": lambda: switched(torch.get_num_threads, torch.set_num_threads, 2),
 }
 
