@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise", o
     Raises
     ------
     CorpusError
-        A dialogue's file is missing or damaged; the message names file and line.
+        A file of a dialogue is damaged or has no utterance; the message names file and line. A dialogue that has a
+        transcript but no file of ratings makes a warning.
 
     References
     ----------
@@ -73,6 +75,8 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise", o
         raise CorpusError(f"there is no file in Session*/dialog/EmoEvaluation/ of {str(found.root)!r}.")
     for path in paths:
         _read_evaluation(path, found)
+    if evaluation is None:
+        _warn_of_lost({path.stem for path in paths}, found)
     found.add_audio("Session*/sentences/wav")
     _read_words(found)
     return found.bunch(missing)
@@ -80,14 +84,14 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise", o
 
 def _read_evaluation(path: Path, found: Collected) -> None:
     """Collect the utterances and ratings of a file."""
-    label = None
+    label, is_empty = None, True
     for place, text in found.lines(path):
         text = text.strip()
         with found.bad:
             if not text:
                 label = None
             elif text.startswith("["):
-                label = None  # if this line is left out, so are its ratings
+                label, is_empty = None, False  # if this line is left out, so are its ratings
                 label = _add_header(text, place, found)
             elif text.startswith("%") or (label is not None and text.startswith("C-") and not VALUES.search(text)):
                 continue  # the legend; categories
@@ -98,6 +102,20 @@ def _read_evaluation(path: Path, found: Collected) -> None:
                 match = _match_rating(text, place)
                 label = rated
                 _add_rating(label, match, place, found)
+    if is_empty:  # a dialogue that is gone is not missed anywhere else
+        raise CorpusError(f"{path.name} has no utterance: it is empty or cut off, or no file of evaluations.")
+
+
+def _warn_of_lost(evaluated: set[str], found: Collected) -> None:
+    """Warn of dialogues that have words but no ratings: a file that is gone is not missed anywhere else."""
+    spoken = {path.stem for path in found.folder.in_folders("Session*/dialog/transcriptions/*.txt")}
+    lost = sorted(spoken - evaluated)
+    if lost:
+        warnings.warn(
+            f"{len(lost)} dialogues have a transcript but no file of ratings in Session*/dialog/EmoEvaluation/, for "
+            f"example {lost[0]}: they are left out.",
+            stacklevel=3,
+        )
 
 
 def _read_words(found: Collected) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from sklearn_annoser._validation import check_known, check_option
+from sklearn_annoser._validation import as_objects, check_known, check_option
 from sklearn_annoser.estimators._unit_scale import UnitScale
 
 ON_UNKNOWN = ("warn", "raise", "consensus")
@@ -38,7 +38,7 @@ class KnowsAnnotators(BaseEstimator):
         """Return the head of one annotator, (n_outputs, n_hidden + 1); of nobody, the one that serves by default."""
         if annotator is None:
             return self._default_head()[0]
-        if np.ndim(annotator):
+        if as_objects("annotator", annotator).ndim:
             raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
         return self._unit_heads[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
 
@@ -46,7 +46,7 @@ class KnowsAnnotators(BaseEstimator):
         """Return the heads of some annotators, or all."""
         if annotators is None:
             return self._unit_heads
-        if np.ndim(annotators) == 0:
+        if as_objects("annotators", annotators).ndim == 0:
             raise ValueError(f"annotators must be a sequence of labels, got {annotators!r}.")
         return self._unit_heads[check_known("annotator", annotators, self.annotators_, "the fitted annotators")]
 

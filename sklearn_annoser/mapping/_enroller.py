@@ -213,22 +213,27 @@ class Mapping:
 
 
 def _comparable(scores: np.ndarray, ratings: Ratings, rule: Strategy) -> np.ndarray:
-    """Return scores that can be added over outputs: an error on one rating is no CCC, and counts for nothing."""
-    counts = count_by_output(ratings)
-    overruled = (counts == 1) & (counts > 1).any(axis=1, keepdims=True)
+    """Return scores that can be added over outputs: an error on one rating counts for nothing beside a CCC."""
+    overruled = (count_by_output(ratings) == 1) & _differ(ratings).any(axis=1, keepdims=True)
     if rule.by_output or not overruled.any():
         return scores
     return np.where(overruled[:, None], np.float32(0), scores)
+
+
+def _differ(ratings: Ratings) -> np.ndarray:
+    """Tell for each target and output whether there are different ratings: of equal ones every CCC is 0."""
+    shape = (ratings.n_annotators, ratings.n_outputs)
+    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+    np.fmin.at(low, ratings.codes, ratings.values)  # these pass over what is missing
+    np.fmax.at(high, ratings.codes, ratings.values)
+    return high > low
 
 
 def _mappable(ratings: Ratings, rule: Strategy, min_ratings: int) -> np.ndarray:
     """Tell for each target and output whether there are ratings enough, and different ones, to choose a head by."""
     counts = count_by_output(ratings)
     enough = counts >= max(min_ratings, 1)
-    low, high = np.full(counts.shape, np.inf), np.full(counts.shape, -np.inf)
-    np.fmin.at(low, ratings.codes, ratings.values)  # these pass over what is missing
-    np.fmax.at(high, ratings.codes, ratings.values)
-    informative = (high > low) | (counts == 1)  # a single rating is compared by its error
+    informative = _differ(ratings) | (counts == 1)  # a single rating is compared by its error
     if not rule.ranks:
         informative[:] = True
     usable = enough & informative

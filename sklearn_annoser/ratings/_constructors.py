@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser._validation import check_finite_values, check_known, check_labels, check_option
+from sklearn_annoser._validation import as_objects, check_finite_values, check_known, check_labels, check_option
 from sklearn_annoser.ratings._checks import check_not_empty, check_unique
 from sklearn_annoser.ratings._classes import encode
 from sklearn_annoser.ratings._samples import warn_of_order
@@ -178,7 +178,7 @@ class Constructors:
             values = check_finite_values("values", values, allow_nan=True)
         else:
             values, classes = encode("values", values, classes)
-        if np.ndim(annotators) == 0:
+        if as_objects("annotators", annotators).ndim == 0:
             codes, labels = np.zeros(len(values), dtype=np.intp), check_labels("annotators", [annotators])
         else:
             codes, labels = pd.factorize(check_labels("annotators", annotators), sort=True)

@@ -47,6 +47,7 @@ def write_csv(path: Path, table: Any, **options: Any) -> None:
 
 def fill_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a folder aside, and rename it once it is whole, unless it is there."""
+    remove_stale(folder.parent)  # a killed process leaves its part behind, even where a later one came to the end
     if (folder / MARK).exists():
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -55,7 +56,6 @@ def fill_folder(folder: Path, fill: Callable[[Path], None]) -> None:
             "another folder."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(folder.parent)
     aside = _aside(folder)
     aside.mkdir()
     try:

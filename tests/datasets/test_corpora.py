@@ -138,6 +138,19 @@ def test_iemocap_says_valence_first_and_keeps_self_reports_apart(tmp_path):
     assert "1 ratings without activation or valence" in found.DESCR
 
 
+@pytest.mark.parametrize("on_error", ["raise", "drop"])
+def test_a_dialogue_of_iemocap_does_not_get_lost_with_its_file(tmp_path, on_error):
+    write_iemocap(tmp_path, audio=False)
+    path = sorted(tmp_path.glob("Session*/dialog/EmoEvaluation/*.txt"))[0]
+    for content in ("", "% [START_TIME - END_T"):
+        path.write_text(content)
+        with pytest.raises(CorpusError, match=f"{path.name} has no utterance: it is empty or cut off"):
+            read_iemocap(tmp_path, missing="keep", on_error=on_error)
+    path.unlink()
+    with pytest.warns(UserWarning, match=f"1 dialogues have a transcript but no file of ratings .* {path.stem}"):
+        read_iemocap(tmp_path, missing="keep", on_error=on_error)
+
+
 def test_iemocap_in_one_file(tmp_path):
     truth = write_iemocap(tmp_path, audio=False)
     files = sorted(tmp_path.glob("Session*/dialog/EmoEvaluation/*.txt"))
@@ -290,6 +303,7 @@ def test_no_damage_gives_another_error_or_a_wrong_number(corpus, tmp_path):
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*not UTF-8")  # of transcripts
+                warnings.filterwarnings("ignore", message=".*no file of ratings")
                 found = read(tmp_path / "good", missing="keep")
         except CorpusError:
             pass

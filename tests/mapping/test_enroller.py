@@ -257,6 +257,16 @@ def test_an_output_rated_once_does_not_overrule_the_others(strategy):
     np.testing.assert_array_equal(found.chosen, expected.chosen)
 
 
+def test_one_rating_counts_where_those_of_the_other_output_are_equal():
+    hidden, heads, ratings = make_case([12])
+    values = ratings.values.copy()
+    values[1:, 0], values[:, 1] = np.nan, 2.0  # every head has a CCC of 0 with equal ratings
+    found = enrol(hidden, heads, ratings.with_values(values), min_ratings=1)
+    predicted = heads[:, 0, :-1] @ hidden[ratings.rows[0], 0] + heads[:, 0, -1]
+    assert found.chosen[0, 0, 0] == np.abs(predicted - values[0, 0]).argmin() != 0
+    assert found.mapped.all()
+
+
 def test_one_rating_of_each_output_picks_the_smallest_errors():
     hidden, heads, ratings = make_case([1])
     found = enrol(hidden, heads, ratings, min_ratings=1)

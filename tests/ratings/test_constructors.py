@@ -273,6 +273,7 @@ def test_from_dense_refuses_bad_input(values, kwargs, error, match):
         ([b"1"], "a", TypeError, r"values must be numbers, got b'1' at position \(0,\)"),
         ([1, 2], None, ValueError, "annotators must not be missing, got None at position 0"),
         ([1, 2], [["a", "b"]], ValueError, "annotators must be one-dimensional"),
+        ([1, 2], [("a", "b"), "c"], TypeError, "annotators must be all strings or all numbers: 1 of 2 are strings"),
         (3.0, "a", ValueError, "values must be an array .* got a single number"),
         ([], [], ValueError, "there are no ratings"),
         (np.ones((1, 1, 1)), "a", ValueError, r"values must have at most 2 dimensions, got shape \(1, 1, 1\)"),

@@ -56,7 +56,10 @@ def test_a_folder_is_there_once_it_is_whole(tmp_path):
         fill_folder(tmp_path / "made", half)
     assert list(tmp_path.iterdir()) == []
     fill_folder(tmp_path / "made", whole)
-    fill_folder(tmp_path / "made", half)  # it is there
+    old.mkdir()
+    os.utime(old, (0, os.stat(tmp_path).st_mtime - STALE_SECONDS - 1))
+    fill_folder(tmp_path / "made", half)  # it is there, and what a kill left behind is not any more
+    assert list(tmp_path.iterdir()) == [tmp_path / "made"]
     assert sorted(each.name for each in (tmp_path / "made").iterdir()) == ["finished", "one", "two"]
 
 
