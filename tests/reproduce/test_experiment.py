@@ -149,6 +149,15 @@ def test_results_are_never_taken_for_those_of_other_data(run, corpora, monkeypat
         run(**SMALL, targets={"source": other})
 
 
+@pytest.fixture
+def listening():
+    """Let this process hear SIGINT, which what runs in the background of a shell does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("step", [3, 60])
 def test_an_interrupt_stops_and_keeps_nothing_half_trained(run, tmp_path, monkeypatch, step):
     expected = run(**SMALL, out=tmp_path / "whole")
