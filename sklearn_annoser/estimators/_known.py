@@ -93,11 +93,6 @@ class ServesOneAnnotator(KnowsAnnotators):
         self.selection_ = table.sort_values("score", ascending=False, kind="stable")
         return annotator
 
-    @property
-    def heads_(self) -> np.ndarray:
-        """Heads of the annotators, on the scale of the ratings, the bias last."""
-        return self._unit_scale.heads_from_unit(self._unit_heads)
-
     def _default_head(self) -> tuple[np.ndarray, bool]:
         if self._selected_head is not None:
             return self._selected_head, True
