@@ -24,6 +24,7 @@ from sklearn_annoser.mapping import (
     representative_rows,
     spread_rows,
 )
+from sklearn_annoser.mapping._enroller import comparable
 from sklearn_annoser.ratings import Ratings, count_by_output
 from sklearn_annoser.ratings._samples import check_same_samples
 
@@ -106,9 +107,9 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
         columns = {"score": forecast.score[0], "low": forecast.low[0], "high": forecast.high[0]}
         self.confidence_ = confidence
         self.expected_score_ = pd.DataFrame(columns, index=pd.Index(self.outputs_, name="output"))
-        scores = self._unit_scale.scores_from_unit(mapping.scores, count_by_output(ratings))[0]
-        table = pd.DataFrame(scores, index=self.annotators_, columns=list(self.outputs_))
-        table = table.assign(score=scores.sum(axis=1), wins=wins)
+        scores = self._unit_scale.scores_from_unit(mapping.scores, count_by_output(ratings))
+        table = pd.DataFrame(scores[0], index=self.annotators_, columns=list(self.outputs_))
+        table = table.assign(score=comparable(scores, ratings, enroller.rule)[0].sum(axis=1), wins=wins)
         return self._select(self._served_by(mapping), mapping.heads[0], table)
 
     def _served_by(self, mapping: Mapping) -> Any:

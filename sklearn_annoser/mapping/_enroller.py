@@ -104,7 +104,7 @@ class Enroller:
         scores = np.zeros((ratings.n_annotators, *self.heads.shape[:2]), dtype=np.float32)
         if with_scores or rule.ranks:
             scores = score_heads(hidden, self.heads, ratings)
-        chosen = rule.choose(_comparable(scores, ratings, rule), rng)
+        chosen = rule.choose(comparable(scores, ratings, rule), rng)
         return self._serve(hidden, ratings, scores, chosen)
 
     def _serve(self, hidden: np.ndarray, ratings: Ratings, scores: np.ndarray, chosen: np.ndarray | None) -> Mapping:
@@ -212,7 +212,7 @@ class Mapping:
         return np.where(self.mapped[:, :, None], again.heads, self.heads)
 
 
-def _comparable(scores: np.ndarray, ratings: Ratings, rule: Strategy) -> np.ndarray:
+def comparable(scores: np.ndarray, ratings: Ratings, rule: Strategy) -> np.ndarray:
     """Return scores that can be added over outputs: an error on one rating counts for nothing beside a CCC."""
     overruled = (count_by_output(ratings) == 1) & _differ(ratings).any(axis=1, keepdims=True)
     if rule.by_output or not overruled.any():

@@ -112,6 +112,15 @@ def test_a_single_enrollment_rating_picks_the_head_of_the_smallest_error(model):
     assert model.select_annotator(features, value) == model.annotators_[errors.argmin()]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_head_that_serves_is_the_first_of_the_table(model, seed):
+    values = np.random.RandomState(seed).uniform(-1, 1, (7, 1, 2))
+    values[1:, 0, 0] = np.nan  # an error stands beside a CCC
+    ratings = Ratings.from_dense(values, outputs=["activation", "valence"])
+    assert model.select_annotator(X[:7], ratings) == model.selection_.index[0]
+    assert model.selection_.index[0] == model.selection_["valence"].idxmax()
+
+
 @pytest.mark.parametrize("strategy", ["joint", "separate", "top-n"])
 def test_equal_enrollment_ratings_do_as_on_unknown_says(model, strategy):
     before, equal = model.predict(X), np.full((5, 2), 0.5)
