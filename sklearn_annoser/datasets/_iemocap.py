@@ -84,7 +84,7 @@ def read_iemocap(root: Any, *, evaluation: Any = None, missing: str = "raise", o
 
 def _read_evaluation(path: Path, found: Collected) -> None:
     """Collect the utterances and ratings of a file."""
-    label, is_empty = None, True
+    label, is_empty, n_bad = None, True, found.bad.n
     for place, text in found.lines(path):
         text = text.strip()
         with found.bad:
@@ -102,7 +102,7 @@ def _read_evaluation(path: Path, found: Collected) -> None:
                 match = _match_rating(text, place)
                 label = rated
                 _add_rating(label, match, place, found)
-    if is_empty:  # a dialogue that is gone is not missed anywhere else
+    if is_empty and found.bad.n == n_bad:  # a dialogue that is gone is not missed anywhere else
         raise CorpusError(f"{path.name} has no utterance: it is empty or cut off, or no file of evaluations.")
 
 
