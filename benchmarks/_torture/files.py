@@ -54,16 +54,31 @@ def pristine(name: str) -> dict[str, bytes]:
 
 
 @cache
+def written(name: str) -> pd.DataFrame:
+    """Return the ratings of a small invented corpus."""
+    with tempfile.TemporaryDirectory() as folder:
+        return CORPORA[name][0](folder, n_utterances=6, audio=False)
+
+
+@cache
+def rated_twice(name: str) -> set[Any]:
+    """Return whose ratings are a mean, of which one may be left where a line is left out."""
+    return {
+        (key(row.utterance), key(row.annotator))
+        for row in written(name).itertuples()
+        if row.activation % 1 or row.valence % 1
+    }
+
+
+@cache
 def truth(name: str) -> Pairs:
     """Return the ratings that were written, from -1 to 1."""
-    with tempfile.TemporaryDirectory() as folder:
-        table = CORPORA[name][0](folder, n_utterances=6, audio=False)
     low, high = {"MSP-Podcast": (1, 7), "MuSE": (1, 9)}.get(name, (1, 5))
     return {
         (key(row.utterance), key(row.annotator)): tuple(
             (value - (low + high) / 2) / ((high - low) / 2) for value in (row.activation, row.valence)
         )
-        for row in table.itertuples()
+        for row in written(name).itertuples()
     }
 
 
@@ -116,10 +131,18 @@ def nul(trial: Trial, path: Path, content: bytes) -> str:
 
 
 def truncate(trial: Trial, path: Path, content: bytes) -> str:
-    """Cut a file within a word; an end between lines, or within a number, cannot be told."""
-    at = place(trial, content, LETTERS)
+    """Cut a file within a word of a line with more cells; an end between lines, or within the last, cannot be told."""
+    ends = [at for at, byte in enumerate(content) if byte in LETTERS and is_cut(content, at)]
+    at = int(trial.pick(ends or [0]))
     path.write_bytes(content[:at])
     return NUMBERS if b"\n" in content[:at] else SAME_OR_WORD
+
+
+def is_cut(content: bytes, at: int) -> bool:
+    """Tell whether a line that ends here lacks cells; the categories of IEMOCAP's C- lines are not read."""
+    start, end = content.rfind(b"\n", 0, at) + 1, content.find(b"\n", at)
+    rest = content[at : end if end >= 0 else len(content)]
+    return at > start and not content.startswith(b"C-", start) and any(each in rest for each in b",;\t|")
 
 
 def empty(trial: Trial, path: Path, content: bytes) -> str:
@@ -222,7 +245,12 @@ def corpora(trial: Trial) -> None:
     law = damaged(trial, trial.folder / trial.pick(pristine(name)))
     trial.must_work = law == SAME
     found = CORPORA[name][1](trial.folder, missing="keep", on_error=on_error)
-    hold(trial, law, pairs_of(found.ratings), truth(name), told(trial, found))
+    has_word = told(trial, found)
+    unsure = rated_twice(name) if has_word and law != SAME else set()
+    pairs = [
+        {pair: each[pair] for pair in each if pair not in unsure} for each in (pairs_of(found.ratings), truth(name))
+    ]
+    hold(trial, law, *pairs, has_word)
 
 
 def told(trial: Trial, found: Any) -> bool:
