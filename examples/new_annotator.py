@@ -35,7 +35,7 @@ print(regressor.selection_.head(3).round(2), "\n")
 print(f"CCC of that head on the other {len(rows) - 20} ratings: ", end="")
 print(f"{ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}")
 
-# A blend of what all heads and the ratings tell predicts at least as well, and says what to expect.
+# A blend of what all heads and the ratings tell predicts better as a rule, not for everyone, and says what to expect.
 regressor.select_annotator(X_new[:20], values[:20], strategy="blend", calibration="affine")
 print(f"CCC of the blend: {ccc_score(values[20:], regressor.predict(X_new[20:])):.2f}; expected:")
 print(regressor.expected_score_.round(2))
