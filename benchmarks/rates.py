@@ -25,7 +25,7 @@ from sklearn_annoser.metrics import annotator_ccc
 
 RATES = (1e-3, 1e-2, 3e-2)
 FEATURES: dict[str, tuple[Any, dict[str, str]]] = {  # scaler, and what to read
-    "descriptors, ranked": (RANKED, {}),
+    "descriptors, ranked": (RANKED, {"features": "descriptors"}),
     "Morgan": (StandardScaler(), {"features": "morgan"}),
 }
 
