@@ -180,7 +180,7 @@ def _odour_within(seed: int, features: str = "descriptors") -> list[tuple[Bunch,
 # Descriptors reach 20 standard deviations: of each, only the rank among the source's molecules counts.
 RANKED = make_pipeline(QuantileTransformer(n_quantiles=50, random_state=0), StandardScaler())
 
-# Rates and features of the last three: the best on held-out samples of the source, see rates.py.
+# Rates and features of the last three: the best on held-out samples of the source, or .001 below it, see rates.py.
 PROTOCOLS = {
     "speech": Protocol(_speech, lr=5e-3, few_annotators=True),
     "text": Protocol(_text, lr=1e-3),

@@ -6,7 +6,7 @@
 The protocols are those of data.py. Some ratings of each new annotator, 30 or 20, are reserved for enrollment, of which
 the first few are used; all others are scored. Gains are those of the recommended strategy over each other one, paired,
 annotator by annotator, with 95 % intervals: over resampled annotators, but for speech, with five of them, over the
-cells of expert and seed.
+cells of expert and seed. Of several outputs, the mean comes first.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Iterable
 import pandas as pd
 from command_line import command_line
 from data import NAMES, PROTOCOLS, Protocol, read_pairs
-from intervals import gains
+from intervals import gains, with_mean_output
 from tables import print_table
 from tqdm.auto import tqdm
 
-from sklearn_annoser.evaluation import STRATEGIES, cross_corpus, summarize_strategies
+from sklearn_annoser.evaluation import STRATEGIES, cross_corpus
 
 RECOMMENDED = "blended"
 BLEND = {"strategy": "blend", "calibration": "affine"}
@@ -46,14 +46,15 @@ def compare(name: str, seeds: Iterable[int], n_draws: int) -> pd.DataFrame:
 
 
 def print_scores(results: pd.DataFrame) -> None:
-    """Print the CCC by enrollment ratings, an output at a time."""
+    """Print the CCC by enrollment ratings; first, of several outputs, their mean."""
+    results = with_mean_output(results)
     by_size = results.groupby(["strategy", "output", "n_enrollment"], sort=False)["ccc"].mean().unstack()
-    for output in pd.unique(results["output"]):
+    for output in pd.unique(results["output"])[::-1]:
         print_table(f"CCC by enrollment ratings, {output}", by_size.xs(output, level="output"))
 
 
 def print_gains(results: pd.DataFrame, one: str, protocol: Protocol) -> None:
-    """Print the gains of a strategy over all others; first, of several outputs, those of their mean."""
+    """Print the gains of a strategy over all others; first, of several outputs, that of their mean."""
     table = gains(results, one, as_cells=protocol.few_annotators)
     for output in pd.unique(table.index.get_level_values("output"))[::-1]:
         print_table(f"Gain of {one} over others, {output}", table.xs(output, level="output"))
@@ -64,8 +65,6 @@ def main() -> None:
     parser.add_argument("--recommended", choices=COMPARED, default=RECOMMENDED)
     options = parser.parse_args()
     results = compare(options.corpus, range(options.seeds), options.draws)
-    at_20 = results[results["n_enrollment"] == 20]
-    print_table("CCC with 20 enrollment ratings", summarize_strategies(at_20))
     print_scores(results)
     print_gains(results, options.recommended, PROTOCOLS[options.corpus])
 
