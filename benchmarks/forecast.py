@@ -1,9 +1,9 @@
 """Measure whether the forecast of a mapping's CCC holds, and whether leaving out the least promising annotators helps.
 
-    python benchmarks/forecast.py {speech,text} [--seeds 5] [--draws 10] [--figure PATH]
+    python benchmarks/forecast.py {speech,text,expressive,odour,odour-within} [--seeds 5] [--draws 10] [--figure PATH]
 
 Data and protocol are those of strategies.py. The forecast is made from the enrollment ratings alone, and compared with
-the CCC on all ratings beyond the 30 reserved ones; intervals allow for the number of those.
+the CCC on all ratings beyond the reserved ones; intervals allow for the number of those.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from command_line import command_line
-from data import read_pairs
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from data import NAMES, PROTOCOLS, read_pairs
 from tables import print_table
 
-from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper
+from sklearn_annoser import AnnotatorMapper
 from sklearn_annoser.displays import ForecastDisplay
 from sklearn_annoser.evaluation import check_forecasts, coverage_table, risk_coverage
 from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
@@ -34,10 +32,9 @@ SHARES = (1.0, 0.75, 0.5, 0.25)
 
 def trained(corpus: str, seeds: range) -> Iterator[tuple[int, Any, Any, Any]]:
     """Walk over seed, fitted model, features and ratings of new annotators."""
-    pairs, rate = read_pairs(corpus), {"lr": 5e-3} if corpus == "speech" else {}
     for seed in seeds:
-        for source, target in pairs:
-            estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **rate))
+        for source, target in read_pairs(corpus, seed=seed):
+            estimator = PROTOCOLS[corpus].make_estimator(random_state=seed)
             yield seed, fit_on_corpus(estimator, source, source.ratings), target.X, target.ratings
 
 
@@ -66,13 +63,13 @@ def kept(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = command_line(__doc__, corpora=("speech", "text"), seeds=5, draws=10)
+    parser = command_line(__doc__, corpora=NAMES, seeds=5, draws=10)
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
-    frames = []
+    protocol, frames = PROTOCOLS[options.corpus], []
     for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
         for name, how in COMPARED.items():
-            sizes = {"enrollment": (5, 10, 20, 30), "n_reserved": 30, "n_draws": options.draws}
+            sizes = {"enrollment": protocol.sizes, "n_reserved": protocol.n_reserved, "n_draws": options.draws}
             results = check_forecasts(AnnotatorMapper(model, **how), X, ratings, random_state=seed, **sizes)
             frames.append(results.assign(strategy=name, seed=seed))
     results = pd.concat(frames, ignore_index=True)

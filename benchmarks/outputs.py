@@ -12,12 +12,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from command_line import command_line
-from data import read_pairs
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from data import PROTOCOLS, read_pairs
 from tables import print_table
 
-from sklearn_annoser import AnnotatorMappedRegressor, Ratings
+from sklearn_annoser import Ratings
 from sklearn_annoser.evaluation import compare_strategies
 
 GAPS = 0.3
@@ -63,12 +61,11 @@ def correlation(model: object, X: np.ndarray, ratings: Ratings) -> float:
 
 def main() -> None:
     options = command_line(__doc__, corpora=("speech", "text"), seeds=3, draws=5).parse_args()
-    pairs, rate = read_pairs(options.corpus), {"lr": 5e-3} if options.corpus == "speech" else {}
     rows = []
     for seed in range(options.seeds):
-        for source, target in pairs:
+        for source, target in read_pairs(options.corpus, seed=seed):
             for name, (ratings, weight) in trainings(source.ratings, seed).items():
-                model = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(random_state=seed, **rate))
+                model = PROTOCOLS[options.corpus].make_estimator(random_state=seed)
                 fit = {"groups": source.get("groups"), "sample_weight": weight}
                 model.fit(source.X, ratings, **{f"annotatormappedregressor__{key}": fit[key] for key in fit})
                 row = {"training": name, "correlation": correlation(model, target.X, target.ratings)}

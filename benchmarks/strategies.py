@@ -1,35 +1,28 @@
 """Measure on real corpora what mapping is worth for a new annotator, and ways to do better than the paper's.
 
-    python benchmarks/strategies.py {speech,text} [--seeds 5] [--draws 10]
+    python benchmarks/strategies.py {speech,text,expressive,odour,odour-within} [--seeds 5] [--draws 10]
+                                    [--recommended blended]
 
-Speech: speechocean762, one expert left out. Source: the train split and four experts; target: the test split (other
-speakers) and the expert left out. Text: politeness; source: Wikipedia's raters with at least 30 ratings; target: Stack
-Exchange's raters unknown to Wikipedia with at least 60.
-
-30 ratings of each new annotator are reserved for enrollment, of which 5, 10, 20 or 30 are used; all others are scored.
-Gains are paired, annotator by annotator, with 95 % intervals: for text over resampled annotators, for speech, with five
-of them, over the cells of expert and seed.
+The protocols are those of data.py. Some ratings of each new annotator, 30 or 20, are reserved for enrollment, of which
+the first few are used; all others are scored. Gains are those of the recommended strategy over each other one, paired,
+annotator by annotator, with 95 % intervals: over resampled annotators, but for speech, with five of them, over the
+cells of expert and seed. Of several outputs, the mean comes first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 from command_line import command_line
-from data import read_speech, read_text
-from intervals import expert_cases, told
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from data import NAMES, PROTOCOLS, Protocol, read_pairs
+from intervals import gains, with_mean_output
 from tables import print_table
+from tqdm.auto import tqdm
 
-from sklearn_annoser import AnnotatorMappedRegressor
-from sklearn_annoser.evaluation import (
-    STRATEGIES,
-    bootstrap_interval,
-    cross_corpus,
-    leave_one_annotator_out,
-    summarize_strategies,
-)
+from sklearn_annoser.evaluation import STRATEGIES, cross_corpus
 
+RECOMMENDED = "blended"
 BLEND = {"strategy": "blend", "calibration": "affine"}
 COMPARED = {name: how for name, how in STRATEGIES.items() if name != "blended"} | {
     "all heads, calibrated": ("source", {"strategy": "all", "calibration": "affine"}),
@@ -38,51 +31,42 @@ COMPARED = {name: how for name, how in STRATEGIES.items() if name != "blended"} 
     "aggregate, blended": ("aggregate", BLEND),
     "blended": ("source", BLEND),
 }
-RIVALS = ("mapped", "aggregate", "mapped, calibrated", "aggregate, calibrated", "all heads, calibrated", "oracle")
 
 
-def compare(corpus: str, seeds: range, n_draws: int) -> pd.DataFrame:
+def compare(name: str, seeds: Iterable[int], n_draws: int) -> pd.DataFrame:
     """Train, enrol and score."""
-    options = {
-        "strategies": COMPARED,
-        "enrollment": (5, 10, 20, 30),
-        "n_reserved": 30,
-        "n_draws": n_draws,
-        "seeds": seeds,
-        "verbose": 1,
-    }
-    source, target = read_speech() if corpus == "speech" else read_text()
-    if corpus == "speech":
-        estimator = make_pipeline(StandardScaler(), AnnotatorMappedRegressor(lr=5e-3))
-        return leave_one_annotator_out(estimator, source, target, **options)
-    return cross_corpus(make_pipeline(StandardScaler(), AnnotatorMappedRegressor()), source, target, **options)
+    protocol = PROTOCOLS[name]
+    how = {"enrollment": protocol.sizes, "n_reserved": protocol.n_reserved, "n_draws": n_draws}
+    frames = []
+    for seed in seeds:
+        for source, target in tqdm(read_pairs(name, seed=seed), desc=f"seed {seed}"):
+            estimator = protocol.make_estimator()
+            frames.append(cross_corpus(estimator, source, target, strategies=COMPARED, seeds=(seed,), **how))
+    return pd.concat(frames, ignore_index=True)
 
 
-def gains(results: pd.DataFrame, corpus: str) -> pd.DataFrame:
-    """Return the mean gain of blending over each rival, with its interval, by enrollment ratings."""
-    if corpus == "speech":
-        results = expert_cases(results)
-    if results["output"].nunique() > 1:  # beside the outputs, their mean
-        keys = ["annotator", "strategy", "seed", "draw", "n_enrollment"]
-        mean = results.groupby(keys, sort=False)["ccc"].mean().reset_index().assign(output="mean")
-        results = pd.concat([results, mean], ignore_index=True)
-    rows = []
-    for rival in RIVALS:
-        table = bootstrap_interval(results, "blended", rival, random_state=0)
-        rows.append(table.assign(gain=f"blended - {rival}", told=told(table)))
-    wide = pd.concat(rows).set_index(["gain", "output", "n_enrollment"])["told"].unstack()
-    return wide.loc[[f"blended - {rival}" for rival in RIVALS]]
+def print_scores(results: pd.DataFrame) -> None:
+    """Print the CCC by enrollment ratings; first, of several outputs, their mean."""
+    results = with_mean_output(results)
+    by_size = results.groupby(["strategy", "output", "n_enrollment"], sort=False)["ccc"].mean().unstack()
+    for output in pd.unique(results["output"])[::-1]:
+        print_table(f"CCC by enrollment ratings, {output}", by_size.xs(output, level="output"))
+
+
+def print_gains(results: pd.DataFrame, one: str, protocol: Protocol) -> None:
+    """Print the gains of a strategy over all others; first, of several outputs, that of their mean."""
+    table = gains(results, one, as_cells=protocol.few_annotators)
+    for output in pd.unique(table.index.get_level_values("output"))[::-1]:
+        print_table(f"Gain of {one} over others, {output}", table.xs(output, level="output"))
 
 
 def main() -> None:
-    options = command_line(__doc__, corpora=("speech", "text"), seeds=5, draws=10).parse_args()
+    parser = command_line(__doc__, corpora=NAMES, seeds=5, draws=10)
+    parser.add_argument("--recommended", choices=COMPARED, default=RECOMMENDED)
+    options = parser.parse_args()
     results = compare(options.corpus, range(options.seeds), options.draws)
-    at_20 = results[results["n_enrollment"] == 20]
-    print_table("CCC with 20 enrollment ratings", summarize_strategies(at_20))
-    by_size = results.groupby(["strategy", "output", "n_enrollment"], sort=False)["ccc"].mean().unstack()
-    for output in pd.unique(results["output"]):
-        print_table(f"CCC by enrollment ratings, {output}", by_size.xs(output, level="output"))
-    print_table("Gain of blending, with 95 % intervals", gains(results, options.corpus))
+    print_scores(results)
+    print_gains(results, options.recommended, PROTOCOLS[options.corpus])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What a user would try instead of the package: one file a rival, tuned on the source's raters alone."""
