@@ -14,7 +14,7 @@ import numpy as np
 
 from sklearn_annoser.mapping._enroller import Mapping
 from sklearn_annoser.mapping._predict import predict_pairs
-from sklearn_annoser.mapping._prior import Prior
+from sklearn_annoser.mapping._prior import MOST, Prior
 from sklearn_annoser.ratings import centred, count_by_output, shuffled_places
 
 __all__ = ["Forecast", "forecast_scores"]
@@ -23,7 +23,6 @@ STRANGERS = -0.2, 0.2  # what Fisher's z is off by, for annotators of another co
 ANNOTATORS = 0.15  # deviation of Fisher's z between the annotators of a corpus
 FOLD_RATINGS = 5  # in a fold, as many as there are
 N_DRAWS = 1000  # of the CCC of one annotator; the same for everyone, so that equal annotators get equal forecasts
-MOST = 0.99  # correlation: beyond it Fisher's z means nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ ENOUGH_RATINGS = 10  # of a known annotator, to tell their mean and spread
 DOUBT = 2  # the number of known annotators that the two guesses below count for
 SPREAD_VARIANCE = 0.04  # of the logarithm of a deviation: annotators differ by a fifth
 OFFSET_SHARE = 0.1  # of the variance of ratings: what annotators' means differ by
+MOST = 0.99  # correlation: beyond it Fisher's z means nothing
 SOURCE_SAMPLES = 30  # the number of target samples that the source's count for, where the two corpora differ
 
 
@@ -37,6 +38,10 @@ class Prior:
         Variance over annotators of their mean rating.
     correlation : array, shape (n_outputs,)
         Correlation of an annotator's ratings with the mean of all heads.
+    common : array, shape (n_outputs,)
+        Share of that variance which annotators have in common on a sample: their mean correlation with each other.
+    n_content : int, default=0
+        How many of the hidden features, the last ones, are principal components of the network's input.
     """
 
     mean: np.ndarray
@@ -45,6 +50,8 @@ class Prior:
     n_worth: np.ndarray
     offset_variance: np.ndarray
     correlation: np.ndarray
+    common: np.ndarray
+    n_content: int = 0
 
     def with_samples(self, blocks: Iterable[np.ndarray]) -> Prior:
         """Return the prior for a corpus of which some samples have been seen, rated or not.
@@ -67,7 +74,9 @@ class Prior:
         )
 
 
-def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings, ratings: Ratings) -> Prior:
+def learn_prior(
+    blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings, ratings: Ratings, *, n_content: int = 0
+) -> Prior:
     """Learn from a source corpus what to expect of samples and annotators that are not in it.
 
     Parameters
@@ -80,6 +89,8 @@ def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings,
         Ratings of the samples of `blocks`.
     ratings : Ratings
         Ratings of the source corpus.
+    n_content : int, default=0
+        How many of the hidden features, the last ones, are principal components of the network's input.
 
     Returns
     -------
@@ -96,7 +107,10 @@ def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings,
     told = [_rating_variances(*given) for given in rated_outputs(ratings)]
     variance, n_worth, offset_variance = np.array(told).T
     within = within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
-    return Prior(mean, second, variance, n_worth, offset_variance, within)
+    common = np.array([_common_share(ratings, output, variance[output]) for output in range(len(variance))])
+    # Without two ratings of a sample nothing is known to be in common but what the heads predict.
+    common = np.where(np.isnan(common), within**2, common)
+    return Prior(mean, second, variance, n_worth, offset_variance, within, common, n_content)
 
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
@@ -132,6 +146,17 @@ def _rating_variances(codes: np.ndarray, values: np.ndarray, n_annotators: int) 
     spread_variance = trust * max(between_log, 0) + (1 - trust) * SPREAD_VARIANCE
     offset_variance = trust * max(between_mean, 0) + (1 - trust) * OFFSET_SHARE * pooled
     return float(pooled), 1 / (2 * spread_variance), float(offset_variance)
+
+
+def _common_share(ratings: Ratings, output: int, variance: float) -> float:
+    """Return the mean product of two annotators' centred ratings of a sample, as a share of their variance."""
+    given = np.isfinite(ratings.values[:, output])
+    rows = ratings.rows[given]
+    values = centred(ratings.values[given, output].astype(np.float64), ratings.codes[given])
+    n = np.bincount(rows, minlength=ratings.n_samples)
+    total, squares = (np.bincount(rows, each, ratings.n_samples) for each in (values, values**2))
+    n_pairs = float((n * (n - 1)).sum())
+    return float(np.clip((total**2 - squares).sum() / n_pairs / variance, 0, 1)) if n_pairs else np.nan
 
 
 def _variance(values: np.ndarray) -> float:
