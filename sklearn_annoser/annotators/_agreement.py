@@ -274,7 +274,7 @@ def _alpha_statistic(
     counts = np.zeros((ratings.n_samples, len(domain)))
     np.add.at(counts, (ratings.rows, steps), 1)
     pairable = np.flatnonzero(np.diff(ratings.indptr) > 1)
-    most = MAX_CELLS // len(domain) ** 2
+    most = MAX_CELLS // max(len(domain), 1) ** 2
     used = pairable if len(pairable) <= most else np.sort(rng.choice(pairable, most, replace=False))
 
     def statistic(weights: np.ndarray) -> float:
