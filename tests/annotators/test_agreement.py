@@ -269,6 +269,14 @@ def test_classes_have_no_order_and_no_distance():
             function(ids)
 
 
+def test_classes_may_be_thousands():
+    words = np.random.RandomState(0).randint(5000, size=(3000, 3))
+    words[:1000, 1] = words[:1000, 0]
+    table = agreement_table(Ratings.from_dense(words, classes=True), n_bootstrap=0)
+    assert table["n"].item() == 3000
+    assert table["value"].item() == pytest.approx(1 / 9, abs=0.01)  # of the three pairs of a third of the samples, one
+
+
 def test_without_krippendorff_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "krippendorff", None)
     with pytest.raises(ImportError, match=r"pip install 'sklearn-annoser\[agreement\]'"):
