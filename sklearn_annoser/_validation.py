@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+ARRAY_LIKE = ("__array__", "__array_interface__", "__arrow_c_stream__", "__dataframe__", "toarray")
 MAX_PADDED = 2**26  # characters that an array of strings of one width takes, 256 MB
 
 
@@ -172,6 +173,21 @@ def refuse_masks(name: str, values: Any) -> Any:
     if _has_masks(values) or np.ma.is_masked(values):
         raise ValueError(f"{name} must not be masked: leave out those samples, or fill them in with .filled(...).")
     return values
+
+
+def is_array_like(values: Any) -> bool:
+    """Say whether something has rows that end: numpy would walk over whatever has items, as a torch Dataset has."""
+    return isinstance(values, (list, tuple)) or any(hasattr(values, name) for name in ARRAY_LIKE)
+
+
+def check_array_like(name: str, values: Any) -> Any:
+    """Return `values` if scikit-learn can take them as they are meant: rows of features, none of them masked."""
+    if not is_array_like(values):
+        raise TypeError(
+            f"{name} must be an array, a DataFrame or a list with a row for each sample, got {type(values).__name__}. "
+            "Of a dataset, a generator or a dict collect the features of all samples in one array."
+        )
+    return refuse_masks(name, values)
 
 
 def _to_float(name: str, array: np.ndarray) -> np.ndarray:

@@ -57,8 +57,8 @@ def agreement_table(
     ratings : Ratings
         The ratings.
     measures : sequence of str, default=None
-        Which measures. The alphas need the package krippendorff. None: ``MEASURES``, all but the nominal one; that one
-        alone of Ratings of classes.
+        Which measures. The alphas of numbers need the package krippendorff. None: ``MEASURES``, all but the nominal
+        one; that one alone of Ratings of classes.
     min_common : int, default=10
         Samples that a pair must share, or an annotator with anybody, to count in the first two.
     n_bootstrap : int, default=200
@@ -220,6 +220,8 @@ def _statistic(measure: str, ratings: Ratings, min_common: int, rng: np.random.R
         return _others_statistic(ratings, min_common)
     if measure.startswith("icc"):
         return _icc_statistic(ratings, values, average=measure == "icc_average"), ratings.n_samples
+    if measure == "alpha_nominal":
+        return _nominal_statistic(ratings, values)
     return _alpha_statistic(ratings, values, measure.removeprefix("alpha_"), rng)
 
 
@@ -270,11 +272,11 @@ def _alpha_statistic(
     ratings: Ratings, values: np.ndarray, level: str, rng: np.random.RandomState
 ) -> tuple[Statistic, int]:
     krippendorff = import_krippendorff()
-    domain, steps = np.unique(values, return_inverse=True) if level == "nominal" else _few_values(values)
+    domain, steps = _few_values(values)
     counts = np.zeros((ratings.n_samples, len(domain)))
     np.add.at(counts, (ratings.rows, steps), 1)
     pairable = np.flatnonzero(np.diff(ratings.indptr) > 1)
-    most = MAX_CELLS // len(domain) ** 2
+    most = MAX_CELLS // max(len(domain), 1) ** 2
     used = pairable if len(pairable) <= most else np.sort(rng.choice(pairable, most, replace=False))
 
     def statistic(weights: np.ndarray) -> float:
@@ -287,6 +289,26 @@ def _alpha_statistic(
         )
 
     return statistic, len(used)
+
+
+def _nominal_statistic(ratings: Ratings, values: np.ndarray) -> tuple[Statistic, int]:
+    """Return the alpha of classes, which may be thousands: a table of classes by classes would be too large."""
+    counts = np.diff(ratings.indptr)
+    paired = counts[ratings.rows] > 1
+    rows, classes = ratings.rows[paired], np.unique(values[paired], return_inverse=True)[1]
+    n_classes = int(classes.max(initial=0)) + 1
+    same, n_same = np.unique(rows * n_classes + classes, return_counts=True)  # of a sample, by class
+    sample = same // n_classes
+    others = n_same * (counts[sample] - n_same) / (counts[sample] - 1)
+    unequal = np.bincount(sample, others, ratings.n_samples)
+
+    def statistic(weights: np.ndarray) -> float:
+        by_class = np.bincount(classes, weights[rows])
+        n_ratings = by_class.sum()
+        expected = by_class @ (n_ratings - by_class)
+        return float(1 - (n_ratings - 1) * (weights @ unequal) / expected) if expected else np.nan
+
+    return statistic, int((counts > 1).sum())
 
 
 def _few_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from sklearn_annoser._validation import (
     as_objects,
+    check_array_like,
     check_groups,
     check_known,
     check_labels,
@@ -194,7 +195,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
             _check_labels_of(y, len(X))
             _warn_if_undeclared(y)
             return X, labels_of(y), y.with_values(np.zeros(y.n_ratings, dtype=np.float32))
-        refuse_masks("X", X)
+        check_array_like("X", X)
         n_dims = as_objects("y", refuse_masks("y", y)).ndim
         if n_dims == 1 and (isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind not in "biufc"):
             y = check_labels("y", y)  # validate_data lets None through, and numpy makes floats or strings of lists
@@ -215,7 +216,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, ServesOneAnnotator
         """Return checked features, of the same samples as `y` if that is Ratings."""
         if isinstance(y, Ratings):
             check_same_samples("X", X, y)
-        return validate_data(self, refuse_masks("X", X), dtype=np.float32, order="C", reset=reset)
+        return validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=reset)
 
     # ------------------------------------------------------------------ prediction
 

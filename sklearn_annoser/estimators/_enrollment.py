@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_finite_values, check_number, check_option, refuse_masks
+from sklearn_annoser._validation import check_array_like, check_finite_values, check_number, check_option
 from sklearn_annoser.estimators._known import ServesOneAnnotator
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import (
@@ -158,7 +158,7 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
         """
         check_is_fitted(self)
         check_number("n", n, low=1, integer=True)
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        X = validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=False)
         if n > len(X):
             raise ValueError(f"n must be at most the number of samples in X, {len(X)}, got {n}.")
         reference = spread_rows(len(X), N_REFERENCE)
@@ -169,7 +169,7 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
     def _check_enrollment(self, X: Any, y: Any) -> tuple[np.ndarray, Ratings]:
         """Return features and ratings of one new annotator, checked, the ratings on the network's scale."""
         check_same_samples("X", X, y)
-        X = validate_data(self, refuse_masks("X", X), dtype=np.float32, order="C", reset=False)
+        X = validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=False)
         if isinstance(y, Ratings):
             ratings = y.keep_annotators()
             if ratings.n_annotators != 1:

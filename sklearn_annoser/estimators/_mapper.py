@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_annoser._validation import check_groups, check_number, check_option
+from sklearn_annoser._validation import check_array_like, check_groups, check_number, check_option
 from sklearn_annoser.estimators._known import ON_UNKNOWN
 from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_table
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor
@@ -269,7 +269,8 @@ class AnnotatorMapper(AnnotatorPredictor):
 
     def _check_X(self, X: Any, *, reset: bool) -> None:
         """Check features; those of a pipeline are its own affair, and only counted here."""
-        validate_data(self, X, reset=reset, skip_check_array=split_source(self.estimator)[0] is not None)
+        steps, _ = split_source(self.estimator)
+        validate_data(self, check_array_like("X", X), reset=reset, skip_check_array=steps is not None)
 
     def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""

@@ -13,6 +13,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import (
+    check_array_like,
     check_finite_values,
     check_groups,
     check_known,
@@ -451,7 +452,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
     def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        X = validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=False)
         yield from self.net_.hidden_blocks(_tensor(X))
 
     def _default_head(self) -> tuple[np.ndarray, bool]:

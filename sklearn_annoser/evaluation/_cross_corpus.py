@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from tqdm.auto import tqdm
 
+from sklearn_annoser._validation import check_array_like
 from sklearn_annoser.evaluation._draws import compare_strategies
 from sklearn_annoser.evaluation._folds import compare_folds
 from sklearn_annoser.ratings import Ratings
@@ -106,7 +107,7 @@ def fit_on_corpus(estimator: Any, corpus: Any, ratings: Ratings, **parameters: A
     regressor = model[-1] if isinstance(model, Pipeline) else model
     regressor.set_params(**parameters)
     steps = model[:-1] if isinstance(model, Pipeline) and len(model) > 1 else None
-    X = corpus.X if steps is None else steps.fit_transform(corpus.X, ratings)
+    X = corpus.X if steps is None else steps.fit_transform(check_array_like("X", corpus.X), ratings)
     regressor.fit(X, ratings, groups=corpus.get("groups"), validation=corpus.get("validation"))
     return model
 

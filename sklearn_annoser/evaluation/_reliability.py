@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length, check_random_state
 from tqdm.auto import tqdm
 
-from sklearn_annoser._validation import check_number
+from sklearn_annoser._validation import check_array_like, check_number
 from sklearn_annoser.estimators import AnnotatorMapper
 from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.evaluation._draws import Draw, Draws
@@ -71,7 +71,7 @@ def check_forecasts(
     """
     draws = Draws(ratings, enrollment, n_reserved=n_reserved, n_draws=n_draws, n_scored=4)
     levels = [check_number("levels", level, low=0, high=1) for level in np.atleast_1d(levels).tolist()]
-    check_consistent_length(X, ratings)
+    check_consistent_length(check_array_like("X", X), ratings)
     if not isinstance(mapper, AnnotatorMapper):
         raise TypeError(f"mapper must be an AnnotatorMapper, got {type(mapper).__name__}.")
     if mapper.fine_tune is not None:

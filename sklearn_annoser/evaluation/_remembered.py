@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from sklearn_annoser._validation import check_array_like
 from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.mapping import Enroller, score_heads
 from sklearn_annoser.ratings import Ratings
@@ -19,7 +20,7 @@ class Remembered(BaseEstimator):
 
     def __init__(self, estimator: Any, X: Any) -> None:
         steps, source = split_source(estimator)
-        self.X = X if steps is None else steps.transform(X)
+        self.X = X if steps is None else steps.transform(check_array_like("X", X))
         self.regressor = source
         self.hidden_ = np.concatenate([hidden for _, hidden in source.iter_hidden(self.X)])
         self.annotators_, self.outputs_, self.prior_ = source.annotators_, source.outputs_, source.prior_

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from skorch.callbacks import BatchScoring, Callback, EpochScoring, GradientNormClipping, InputShapeSetter
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    EpochScoring,
+    Freezer,
+    GradientNormClipping,
+    InputShapeSetter,
+)
 
 
 def check_callbacks(callbacks: list[tuple[str, Any]], *, sparse: bool, validated: bool) -> None:
@@ -42,6 +49,18 @@ def check_kind(callbacks: Any) -> None:
                 f"callbacks must be a list of skorch callbacks, such as skorch.callbacks.Checkpoint(), or of (name, "
                 f"callback); {item!r} is none."
             )
+
+
+def check_something_learns(loss: Any, callbacks: list[tuple[str, Any]]) -> None:
+    """Raise if the loss depends on no weight that is trained."""
+    if loss.requires_grad:
+        return
+    patterns = [pattern for _, each in callbacks if isinstance(each, Freezer) for pattern in each.patterns]
+    who = f"Freezer has frozen all that match {patterns}" if patterns else "all have requires_grad=False"
+    raise ValueError(
+        f"there is no weight left to train: {who}. Leave one of 'trunk*', 'towers*' and 'heads' to learn; "
+        "to use the weights as they are, no fit is needed."
+    )
 
 
 def monitors_validation(callback: Any) -> bool:

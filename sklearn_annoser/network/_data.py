@@ -11,11 +11,9 @@ import torch
 from sklearn.utils import check_array
 from torch import Tensor
 
-from sklearn_annoser._validation import check_number, check_sample_weight
+from sklearn_annoser._validation import check_number, check_sample_weight, is_array_like
 from sklearn_annoser.network._torch_state import generator
 from sklearn_annoser.ratings import Ratings
-
-ARRAY_LIKE = ("__array__", "__array_interface__", "__arrow_c_stream__", "__dataframe__", "toarray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +254,7 @@ def check_features(X: Any) -> Tensor:
     if isinstance(X, RatingsDataset):
         return X.X[torch.from_numpy(X.rows)]
     if not isinstance(X, Tensor):
-        # numpy would walk over anything that has items, and a torch Dataset has no end.
-        if not (isinstance(X, (list, tuple)) or any(hasattr(X, name) for name in ARRAY_LIKE)):
+        if not is_array_like(X):
             raise TypeError(
                 f"X must be an array, a DataFrame, a Tensor or a RatingsDataset, got {type(X).__name__}. Of another "
                 "dataset collect the features of all samples in one array."

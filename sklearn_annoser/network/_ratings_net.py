@@ -17,7 +17,7 @@ from skorch.exceptions import NotInitializedError
 from torch import Tensor
 from torch.utils.data import Subset
 
-from sklearn_annoser.network._callbacks import check_callbacks
+from sklearn_annoser.network._callbacks import check_callbacks, check_something_learns
 from sklearn_annoser.network._data import Batch, RatingsDataset
 from sklearn_annoser.network._loss import CrossEntropy, mixture_divergence
 from sklearn_annoser.network._optim import clip_gradients
@@ -220,6 +220,7 @@ class RatingsNet(NeuralNet):
             self.optimizer_.catch_up(self.module_.heads, Xi.heads)
         y_pred = self.module_(Xi)
         loss = self.get_loss(y_pred, Xi.y, X=Xi, training=True)
+        check_something_learns(loss, self.callbacks_)
         loss.backward()
         if self.max_grad_norm is not None:
             clip_gradients(self.module_.parameters(), self.max_grad_norm)

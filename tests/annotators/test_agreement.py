@@ -1,6 +1,7 @@
 """Agreement: published examples, plain twins, and what was planted."""
 
 import sys
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.annotators.gaps import alone, one_output_unrated, with_gaps
 from tests.cases import CASES, dense, one_annotator
 
 CCC_ICC = MEASURES[:4]
+LEVELS = ("interval", "ordinal", "nominal")
 # Shrout and Fleiss (1979), table 2: six targets by four judges; table 4: ICC(1,1) = .17, ICC(1,4) = .44.
 JUDGES = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 
@@ -87,10 +89,45 @@ def test_icc_is_that_of_shrout_and_fleiss():
 def test_icc_and_alpha_are_those_of_plain_twins(name):
     ratings = MANY[name]
     samples = samples_of(ratings)
-    for level in ("interval", "ordinal", "nominal"):
+    for level in LEVELS:
         assert measured(ratings, f"alpha_{level}") == pytest.approx(plain_alpha(samples, level), rel=1e-10)
     assert measured(ratings, "icc_single") == pytest.approx(plain_icc(samples, average=False), rel=1e-10)
     assert measured(ratings, "icc_average") == pytest.approx(plain_icc(samples, average=True), rel=1e-10)
+
+
+def drawn(seed):
+    """Draw ratings of two outputs with gaps, ties and samples that nobody rated, on a scale of its own."""
+    rng = np.random.default_rng(seed)
+    shape = (rng.integers(2, 9), rng.integers(2, 6), 2)
+    values = rng.integers(rng.integers(2, 8), size=shape) * rng.choice([0.1, 1.0, 250.0]) + rng.choice([-3.0, 0.0, 1e6])
+    values[rng.random(shape) < rng.choice([0.0, 0.3, 0.6])] = np.nan
+    values[rng.random(shape[:2]) < rng.choice([0.0, 0.3])] = np.nan
+    return Ratings.from_dense(values, outputs=["activation", "valence"])
+
+
+def or_nan(measure, *args):
+    """Return a measure, NaN if there is nothing to divide by."""
+    try:
+        return float(measure(*args))
+    except ZeroDivisionError:
+        return np.nan
+
+
+@pytest.mark.parametrize("seeds", [range(0, 25), range(25, 50)])
+def test_agreement_on_drawn_ratings_is_that_of_plain_twins(seeds):
+    n_measured = 0
+    for seed in seeds:
+        ratings = drawn(seed)
+        table = agreement_table(ratings, measures=[*MEASURES, "alpha_nominal"], n_bootstrap=0)["value"]
+        for output, name in enumerate(ratings.outputs):
+            samples = [[Fraction(each) for each in sample if each == each] for sample in samples_of(ratings, output)]
+            expected = {f"alpha_{level}": or_nan(plain_alpha, samples, level) for level in LEVELS}
+            expected["icc_single"] = or_nan(plain_icc, samples, False)
+            expected["icc_average"] = or_nan(plain_icc, samples, True)
+            found = table.loc[name].loc[list(expected)].to_numpy()
+            assert found == pytest.approx(list(expected.values()), rel=1e-6, abs=1e-7, nan_ok=True), seed
+            n_measured += np.isfinite(found).sum()
+    assert n_measured > 5 * len(seeds)  # of ten
 
 
 @pytest.mark.parametrize("name", MANY)
@@ -232,6 +269,14 @@ def test_classes_have_no_order_and_no_distance():
             function(ids)
 
 
+def test_classes_may_be_thousands():
+    words = np.random.RandomState(0).randint(5000, size=(3000, 3))
+    words[:1000, 1] = words[:1000, 0]
+    table = agreement_table(Ratings.from_dense(words, classes=True), n_bootstrap=0)
+    assert table["n"].item() == 3000
+    assert table["value"].item() == pytest.approx(1 / 9, abs=0.01)  # of the three pairs of a third of the samples, one
+
+
 def test_without_krippendorff_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "krippendorff", None)
     with pytest.raises(ImportError, match=r"pip install 'sklearn-annoser\[agreement\]'"):
@@ -261,7 +306,7 @@ def test_each_output_is_measured_on_what_was_rated_of_it(name):
 
 def test_an_output_that_nobody_rated_is_nan():
     ratings = one_output_unrated()
-    table = agreement_table(ratings, measures=MEASURES[:4], n_bootstrap=3)
+    table = agreement_table(ratings, measures=[*MEASURES, "alpha_nominal"], n_bootstrap=3)
     assert table.loc["valence", ["value", "low"]].isna().all(axis=None)
     assert table.loc["activation", "value"].notna().all()
     assert annotator_agreement(ratings)["valence"].isna().all()

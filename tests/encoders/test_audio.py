@@ -242,6 +242,14 @@ def test_libsndfile_that_is_not_there_is_no_fault_of_the_file(tmp_path, monkeypa
         read_audio(tmp_path / "a.wav", sampling_rate=RATE)
 
 
+def test_soxr_that_is_not_there_is_missed_by_files_of_another_rate_only(tmp_path, monkeypatch):
+    (tmp_path / "a.wav").write_bytes(encoded(noise()))
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    assert len(read_audio(tmp_path / "a.wav", sampling_rate=RATE))
+    with pytest.raises(ImportError, match=r"Resampling needs soxr: pip install 'sklearn-annoser\[audio\]'"):
+        read_audio(tmp_path / "a.wav", sampling_rate=RATE // 2)
+
+
 # ---------------------------------------------------------------------- digests
 
 

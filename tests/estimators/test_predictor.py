@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_annoser import Ratings
+from sklearn_annoser import AnnotatorMapper, Ratings
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
+from tests import oracles
 from tests.estimators.cases import CONSENSUS, RATINGS, SOURCE, TARGET, VARIANTS, X, enrollment
 from tests.planted import quick
 
@@ -69,6 +71,52 @@ def test_score_is_the_concordance(model):
     assert model.score(X, CONSENSUS, weight) == ccc_score(CONSENSUS, model.predict(X), sample_weight=weight)
     with pytest.raises(ValueError, match="sample_weight cannot be used with Ratings"):
         model.score(X, RATINGS, sample_weight=weight)
+
+
+def drawn_ratings(rng, annotators):
+    """Draw ratings of some samples by some annotators, one of them unknown, with gaps and with equal ratings."""
+    labels = [*rng.permutation(annotators)[: rng.integers(1, 6)].tolist(), "nobody"]
+    values = rng.choice([-1.0, -0.5, 0.0, 0.25, 1.0], size=(rng.integers(3, 30), len(labels), 2))
+    values[:, 0, 0] = rng.choice([values[0, 0, 0], np.nan])  # all equal, or none
+    values[rng.random(values.shape) < rng.choice([0.0, 0.4])] = np.nan
+    values[rng.random(values.shape[:2]) < rng.choice([0.0, 0.4, 0.9])] = np.nan
+    return Ratings.from_dense(values, annotators=labels)
+
+
+def plain_score(estimator, X, ratings):
+    """Score each annotator who gave an output two ratings, one sample after the other, and average: people, outputs."""
+    known, means = set(estimator.annotators_.tolist()), []
+    for output in range(ratings.n_outputs):
+        scores = []
+        for label in ratings.annotators.tolist():
+            rows, values = ratings.of(label)
+            who = label if label in known else None
+            pairs = [
+                (float(value), float(estimator.predict(X[[row]], annotator=who)[0, output]))
+                for row, value in zip(rows, values[:, output], strict=True)
+                if value == value
+            ]
+            scores += [oracles.ccc(*zip(*pairs, strict=True))] if len(pairs) > 1 else []
+        means.append(sum(scores) / len(scores) if scores else np.nan)
+    return sum(means) / len(means)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("is_mapper", [False, True])
+def test_score_on_drawn_ratings_is_that_of_a_loop(model, is_mapper, seed):
+    rng = np.random.default_rng(seed)
+    estimator = model.set_params(on_unknown="consensus")
+    if is_mapper:
+        estimator = AnnotatorMapper(model, on_unknown="consensus", random_state=0).fit(TARGET.X, TARGET.ratings)
+    for _ in range(5):
+        ratings = drawn_ratings(rng, estimator.annotators_)
+        rows = rng.permutation(len(TARGET.X))[: ratings.n_samples]
+        expected = plain_score(estimator, TARGET.X[rows], ratings)
+        if np.isfinite(expected):
+            assert estimator.score(TARGET.X[rows], ratings) == pytest.approx(expected, abs=1e-6)
+        else:
+            with pytest.warns(UndefinedMetricWarning, match="no annotator has 2 ratings"):
+                assert np.isnan(estimator.score(TARGET.X[rows], ratings))
 
 
 def test_ratings_by_unknown_annotators_are_predicted_as_on_unknown_says(model):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -123,6 +124,21 @@ def test_what_is_frozen_stays(pattern, frozen):
     assert changed(start, fit(callbacks=[Freezer(pattern)], **settings)) == {"trunk", "towers", "heads"} - {frozen}
     later = fit(callbacks=[Freezer(pattern), Unfreezer(pattern, at=2)], **settings)
     assert changed(start, later) == {"trunk", "towers", "heads"}
+
+
+@pytest.mark.parametrize("patterns", [["*"], ["trunk*", "towers*", "heads"]])
+@pytest.mark.parametrize("pretrain_epochs", [0, 1])
+def test_a_net_of_which_all_is_frozen_says_what_is_left_to_do(patterns, pretrain_epochs):
+    frozen = re.escape(f"Freezer has frozen all that match {patterns}. Leave one")
+    with pytest.raises(ValueError, match=f"no weight left to train: {frozen}"):
+        fit(callbacks=[Freezer(patterns)], pretrain_epochs=pretrain_epochs)
+
+
+def test_a_module_that_was_frozen_by_hand_says_so_too():
+    net = fit(max_epochs=1)
+    net.module_.requires_grad_(False)
+    with pytest.raises(ValueError, match="no weight left to train: all have requires_grad=False"):
+        net.partial_fit(X, RATINGS)
 
 
 def test_an_initializer_sets_the_weights():
