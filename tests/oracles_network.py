@@ -93,28 +93,57 @@ def plain_covariance(heads, prior, output):
     return covariance
 
 
-def plain_blend(hidden, heads, values, prior):
-    """Blended head of one new annotator, (n_outputs, n_hidden + 1), centre by centre and noise by noise."""
-    heads = np.asarray(heads, dtype=np.float64)
-    n_outputs = heads.shape[1]
-    log_evidence, solutions = np.zeros((n_outputs, len(heads) + 1, 3)), {}
-    for output in range(n_outputs):
-        seen = np.c_[hidden[:, output], np.ones(len(hidden))]
-        for number, centre in enumerate([heads[:, output].mean(axis=0), *heads[:, output]]):
-            covariance = plain_covariance(heads[:, output], prior, output) * (1.0 if number == 0 else 0.3)
-            for step, noise in enumerate(np.array([0.25, 0.5, 1.0]) * prior.variance[output]):
-                expected = seen @ covariance @ seen.T + noise * np.eye(len(seen))
-                told = multivariate_normal(seen @ centre, expected).logpdf(values[:, output])
-                log_evidence[output, number, step] = told
-                pull = covariance @ seen.T @ np.linalg.inv(expected) @ (values[:, output] - seen @ centre)
-                solutions[output, number, step] = centre + pull
-    before = np.array([0.5] + [0.5 / len(heads)] * len(heads))
-    of_centre = before * np.exp(log_evidence - log_evidence.max()).sum(axis=2).prod(axis=0)
-    of_centre /= of_centre.sum()
-    blended = np.zeros(heads.shape[1:])
-    for (output, number, step), solution in solutions.items():
-        of_noise = np.exp(log_evidence[output, number] - log_evidence[output, number].max())
-        blended[output] += of_centre[number] * of_noise[step] / of_noise.sum() * solution
+def plain_axes(heads, prior, output):
+    """The scaled consensus, and the directions in which people may differ: constant, content, known heads' own ways."""
+    mean, second = prior.mean[output], prior.second[output]
+    everyone, n = heads.mean(axis=0), len(mean) - 1
+    covariance = second[:n, :n] - np.outer(mean[:n], mean[:n])
+    scale = np.ones(n)
+    for part in (range(n - prior.n_content), range(n - prior.n_content, n)):
+        if part:
+            scale[part] = 1 / np.sqrt(sum(covariance[k, k] for k in part))
+    values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
+    content = np.vstack([scale[:, None] * vectors, np.zeros(n)]) / np.sqrt(values.sum())
+    values, vectors = np.linalg.eigh(np.cov(heads.T, bias=True))
+    known = vectors * np.sqrt(np.maximum(values, 0))
+    for axes in (content, known):
+        axes[-1] -= mean @ axes  # predictions along an axis have the mean 0
+    consensus = everyone - np.eye(n + 1)[n] * (everyone @ mean)
+    return consensus / np.sqrt(consensus @ second @ consensus), everyone @ mean, content, known
+
+
+def plain_blend(hidden, heads, ratings, prior):
+    """Blended heads of all new annotators, from the covariance of all their ratings of an output, written out."""
+    heads, blended = np.asarray(heads, dtype=np.float64), np.zeros((ratings.n_annotators, *heads.shape[1:]))
+    for output in range(heads.shape[1]):
+        consensus, mean, content, known = plain_axes(heads[:, output], prior, output)
+        offset = np.eye(len(consensus))[:, -1:]
+        given = np.isfinite(ratings.values[:, output])
+        rows, codes, values = ratings.rows[given], ratings.codes[given], ratings.values[given, output]
+        seen = np.c_[hidden[:, output], np.ones(len(hidden))][rows]
+        total, tau, items = prior.variance[output], prior.offset_variance[output], len(set(rows))
+        own = tau * offset @ offset.T + 0.04 * total * content @ content.T + 0.5 * known @ known.T
+        told, solutions = [], []
+        for b in np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8]):
+            of_item = min(max(prior.common[output] - b**2, 0.02), 0.9 * (1 - b**2)) * total
+            start = offset[:, 0] * mean + b * np.sqrt(total) * consensus
+            z = np.arctanh(b) - np.arctanh(np.clip(prior.correlation[output], -0.99, 0.99))
+            for step, shift in enumerate([0.0, 0.03, 0.1, 0.3]):
+                shared = 0.5 * tau * offset @ offset.T + shift * total * content @ content.T
+                expected = seen @ shared @ seen.T + (codes[:, None] == codes) * (seen @ own @ seen.T)
+                expected += of_item * (rows[:, None] == rows)
+                expected += np.eye(len(seen)) * ((1 - b**2) * total - of_item)
+                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * (1 + 100 / items)
+                told.append(before + multivariate_normal(seen @ start, expected).logpdf(values))
+                pull = np.linalg.inv(expected) @ (values - seen @ start)
+                solutions.append(
+                    [
+                        start + shared @ seen.T @ pull + own @ seen.T @ (pull * (codes == one))
+                        for one in range(len(blended))
+                    ]
+                )
+        probability = np.exp(told - np.max(told))
+        blended[:, output] = np.tensordot(probability / probability.sum(), np.array(solutions), axes=1)
     return blended
 
 

@@ -2,6 +2,7 @@
 
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
 from sklearn_annoser.mapping._confidence import bootstrap_heads, confidences
+from sklearn_annoser.mapping._crossed import CrossedModel
 from sklearn_annoser.mapping._enroller import Enroller, Mapping
 from sklearn_annoser.mapping._forecast import Forecast, forecast_scores
 from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predict_rated
@@ -15,6 +16,7 @@ __all__ = [
     "CALIBRATIONS",
     "FINE_TUNES",
     "STRATEGIES",
+    "CrossedModel",
     "Enroller",
     "Forecast",
     "Mapping",

@@ -16,7 +16,7 @@ from sklearn_annoser.ratings import Ratings
 
 __all__ = ["Axes", "CrossedModel", "Shared"]
 
-CONSENSUS = np.array([0.1, 0.2, 0.35, 0.5, 0.7])  # correlation of the ratings with the consensus
+CONSENSUS = np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8])  # correlation of the ratings with the consensus
 CONSENSUS_DEVIATION = 0.4  # of its Fisher's z from that of the source
 SHIFTS = np.array([0.0, 0.03, 0.1, 0.3])  # of the ratings' variance: what the corpus has of its own
 FEW_ITEMS = 100  # with so many items each larger shift is four times less probable than the one before; with many, half
