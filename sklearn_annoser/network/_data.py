@@ -106,10 +106,7 @@ class RatingsDataset(torch.utils.data.Dataset):
         """Return a batch of samples and, as skorch wants it, its y again."""
         rows = self.rows[indices]
         ratings = self.ratings
-        starts = ratings.indptr[rows]
-        counts = ratings.indptr[rows + 1] - starts
-        ends = counts.cumsum()
-        take = np.arange(ends[-1]) + np.repeat(starts - ends + counts, counts)
+        counts, take = self.ratings_of(rows)
         samples, codes, values = np.repeat(np.arange(len(rows)), counts), ratings.codes[take], self._values[take]
         if self._consensus is not None:
             samples = np.concatenate([samples, np.arange(len(rows))])
@@ -128,6 +125,17 @@ class RatingsDataset(torch.utils.data.Dataset):
             weight=None if weight is None else torch.from_numpy(weight),
         )
         return batch, batch.y
+
+    def ratings_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many ratings each of some samples has, and where they are, one sample after the other."""
+        starts = self.ratings.indptr[rows]
+        counts = self.ratings.indptr[rows + 1] - starts
+        ends = counts.cumsum()
+        return counts, np.arange(ends[-1]) + np.repeat(starts - ends + counts, counts)
+
+    def values_of(self, take: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the values of some ratings, 0 where an output was not rated, and their weights, None if all are 1."""
+        return self._values[take], None if self._weights is None else self._weights[take]
 
     def take(self, rows: np.ndarray) -> RatingsDataset:
         """Return the samples at some positions of X; features and ratings are shared."""

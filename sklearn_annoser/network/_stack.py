@@ -1,0 +1,91 @@
+"""Several networks of one shape side by side: members are a dimension of every weight, and of the matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sklearn_annoser.network._module import MultiHeadModule, StackedLinear
+from sklearn_annoser.network._torch_state import drawing_from
+
+
+class MemberStack(nn.Module):
+    """The weights of several :class:`MultiHeadModule`, one after the other in the first dimension of each.
+
+    Parameters
+    ----------
+    modules : sequence of MultiHeadModule
+        Networks of one shape, without variances.
+    """
+
+    def __init__(self, modules: Sequence[MultiHeadModule]) -> None:
+        super().__init__()
+        self.n_outputs, self.n_hidden = modules[0].n_outputs, modules[0].n_hidden
+        layers = [[module.trunk[1].weight.T, module.trunk[1].bias[None]] for module in modules]
+        for own, module in zip(layers, modules, strict=True):
+            for tower in module.towers:
+                own += [tower.weight, tower.bias] if isinstance(tower, StackedLinear) else []
+        # Weight and bias of the trunk, (n_members, n_in, n_hidden) and (n_members, 1, n_hidden), then those of each layer
+        # of the towers, (n_members, n_outputs, n_hidden, n_hidden) and (n_members, n_outputs, 1, n_hidden).
+        stacked = (torch.stack([each.detach() for each in same]) for same in zip(*layers, strict=True))
+        self.shared = nn.ParameterList(each.contiguous() for each in stacked)
+        self.heads = nn.Parameter(torch.stack([module.heads.detach() for module in modules]))
+
+    @classmethod
+    def drawn(cls, generators: Sequence[torch.Generator], sizes: dict[str, Any]) -> Self:
+        """Return new networks, each drawn from its own generator."""
+        modules = []
+        for each in generators:
+            with drawing_from(each), torch.device("cpu"):  # whatever the user's default is
+                modules.append(MultiHeadModule(**sizes))
+        return cls(modules)
+
+    @property
+    def n_members(self) -> int:
+        """The number of networks."""
+        return len(self.heads)
+
+    def hidden(self, X: Tensor) -> Tensor:
+        """Return hidden features of each member's samples, (n_members, n_samples, n_features).
+
+        They are (n_members, n_outputs, n_samples, n_hidden).
+        """
+        weight, bias, *layers = self.shared
+        hidden = torch.baddbmm(bias, X, weight).relu().unsqueeze(1).expand(-1, self.n_outputs, -1, -1)
+        shape = hidden.shape
+        for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+            flat = (each.flatten(0, 1) for each in (bias, hidden, weight))
+            hidden = torch.baddbmm(*flat).relu().view(shape)
+        return hidden
+
+    def forward(self, X: Tensor, heads: Tensor, pairs: Tensor) -> Tensor:
+        """Predict ratings, (n_members, n_outputs, n_ratings), by rows of heads, (n_members, n_heads, n_columns)."""
+        hidden = F.pad(self.hidden(X), (0, 1), value=1.0)
+        heads = heads.view(*heads.shape[:2], self.n_outputs, -1).permute(0, 2, 3, 1)  # (..., n_hidden + 1, n_heads)
+        everyone = hidden @ heads  # (n_members, n_outputs, n_samples, n_heads)
+        return everyone.flatten(2).gather(2, pairs.unsqueeze(1).expand(-1, self.n_outputs, -1))
+
+    def stacked_heads(self) -> Tensor:
+        """Return all heads, (n_members, n_annotators, n_outputs, n_hidden + 1), the bias last."""
+        return self.heads.detach().unflatten(2, (self.n_outputs, -1))
+
+    @torch.no_grad()
+    def start_from(self, other: MemberStack) -> None:
+        """Copy all but the heads of networks with one head, and that head to every annotator."""
+        for mine, theirs in zip(self.shared, other.shared, strict=True):
+            mine.copy_(theirs)
+        self.heads.copy_(other.heads.expand_as(self.heads))
+
+    @torch.no_grad()
+    def add_heads(self, n_new: int) -> None:
+        """Add heads for annotators not seen before, which start as the mean of all."""
+        mean = self.heads.mean(1, keepdim=True).expand(-1, n_new, -1)
+        self.heads = nn.Parameter(torch.cat([self.heads, mean], dim=1))
+
+    def extra_repr(self) -> str:
+        """Return what ``repr`` shows of the shape."""
+        return f"n_members={self.n_members}, n_annotators={self.heads.shape[1]}, n_outputs={self.n_outputs}"
