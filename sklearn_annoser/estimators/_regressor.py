@@ -23,7 +23,7 @@ from sklearn_annoser._validation import (
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
-from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
+from sklearn_annoser.estimators._training import ONE_NETWORK, HeadTrainer, TrainingInterrupted, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -195,6 +195,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """
         self._check_parameters()
         warm = self.warm_start and hasattr(self, "net_")
+        if warm:
+            self._check_makeup()
         X, ratings = self._check_trainable(X, y, annotators, reset=not warm)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
         groups = check_groups(groups, len(X))
@@ -251,6 +253,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
+        if not first:
+            self._check_makeup()
         X, given = self._check_trainable(X, y, annotators, reset=first)
         ratings = self._trainable(given, self.min_ratings if first else 1)
         seed = self._rng().randint(2**31 - 1)
@@ -308,6 +312,11 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         check_is_fitted(self)
         self._check_parameters()
         check_option("train", train, TRAINED)
+        if self._fitted_makeup != ONE_NETWORK:
+            raise ValueError(
+                "a committee cannot be fine-tuned. Map without fine_tune, or train one network: n_members=1, "
+                "n_consensus_members=0, ridge=False."
+            )
         X, given = self._check_trainable(X, y, None, reset=False)
         check_known("annotator", given.keep_annotators().annotators, self.annotators_, "the fitted annotators")
         ratings = self._unit_scale.to_unit(self._after_known(given))
@@ -328,6 +337,19 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self._warn_if_blown_up(X)
             self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
+
+    @property
+    def _fitted_makeup(self) -> tuple[int, int, bool]:
+        """What the fitted net consists of, as `_makeup` is what the next one is to consist of."""
+        return getattr(self.net_, "makeup", ONE_NETWORK)
+
+    def _check_makeup(self) -> None:
+        """Raise if the fitted net cannot be trained on, because another one is asked for."""
+        if self._fitted_makeup != self._makeup:
+            raise ValueError(
+                "cannot train on: n_members, n_consensus_members and ridge are {}, {} and {}, but were {}, {} and {}. Keep "
+                "them, or fit anew with warm_start=False.".format(*self._makeup, *self._fitted_makeup)
+            )
 
     def _check_trainable(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[np.ndarray, Ratings]:
         """Return checked features and, whatever y was given as, Ratings to learn from."""
@@ -392,8 +414,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self._unit_variance_heads = net.module_.stacked_variance_heads()[: len(annotators)].cpu().numpy().copy()
         if hasattr(self, "tuning_scores_"):
             del self.tuning_scores_
-        self.n_iter_ = len(net.history)
-        kept = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
+        self.n_iter_ = max((row["epoch"] for row in net.history), default=0)
+        kept = ("epoch", "member", "train_loss", "valid_loss", "event_lr", "dur")
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
 

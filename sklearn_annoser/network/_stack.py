@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -48,6 +49,13 @@ class MemberStack(nn.Module):
     def n_members(self) -> int:
         """The number of networks."""
         return len(self.heads)
+
+    def part(self, members: range) -> MemberStack:
+        """Return a copy of some of the networks."""
+        part = copy.deepcopy(self)
+        for weight in part.parameters():
+            weight.data = weight.data[members.start : members.stop].clone()
+        return part
 
     def hidden(self, X: Tensor) -> Tensor:
         """Return hidden features of each member's samples, (n_members, n_samples, n_features).

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,28 +72,32 @@ class StackTraining:
     ----------
     stack : MemberStack
         Where the weights are taken from, and where the best ones, or the last, are put.
+    members : range
+        Which members of it are trained here.
     recipe : Recipe
         How.
     generators : sequence of torch.Generator
-        What each member draws from.
+        What each member of the stack draws from.
     lrs : sequence of float
-        Each member's learning rate.
+        The learning rate of each member of the stack.
     velocities : list of Tensor, default=None
-        Where the weights and the heads were moving when a training without validation came to its end.
+        Where the weights and the heads of the whole stack were moving when a training ended.
     """
 
     def __init__(
         self,
         stack: MemberStack,
+        members: range,
         recipe: Recipe,
         generators: Sequence[torch.Generator],
         lrs: Sequence[float],
         velocities: list[Tensor] | None = None,
     ) -> None:
         self.stack, self.recipe, self.generators = stack, recipe, generators
-        self.progress = [Progress(lr) for lr in lrs]
-        self.live = list(range(stack.n_members))
-        self.work = copy.deepcopy(stack)
+        self.progress = {member: Progress(lrs[member]) for member in members}
+        self.live, self.is_interrupted = list(members), False
+        self.work = stack.part(members)
+        velocities = velocities and [each[members.start : members.stop].clone() for each in velocities]
         self.heads = LazyHeads(self.work.heads, recipe.momentum, velocities and velocities[-1])
         self.optimizer = torch.optim.SGD(self.work.shared, lr=1.0, momentum=recipe.momentum, fused=True)
         for weight, velocity in zip(self.work.shared, velocities or [], strict=False):
@@ -107,7 +110,8 @@ class StackTraining:
 
     def run(self, train: RatingsDataset, valid: RatingsDataset | None, epochs: int) -> Iterator[list[dict[str, Any]]]:
         """Train for at most so many epochs; after each the record of every member that took part is yielded."""
-        for _ in range(epochs):
+        while self.live and epochs > 0:
+            epochs -= 1
             started, rates = time.perf_counter(), [self.progress[member].lr for member in self.live]
             losses = {"train_loss": self._train_epoch(train)}
             if valid is None:
@@ -126,8 +130,6 @@ class StackTraining:
                 | {"event_lr": rates[place], "dur": seconds}
                 for place, member in enumerate(taking_part)
             ]
-            if not self.live:
-                return
 
     def _train_epoch(self, train: RatingsDataset) -> list[float]:
         """Train one epoch, and return the mean loss of each live member."""
@@ -137,6 +139,8 @@ class StackTraining:
         self.heads.start([self.recipe.weight_decay * float(rate) for rate in rates], len(starts))
         total = torch.zeros_like(rates)
         for start in starts:
+            if self.is_interrupted:
+                raise KeyboardInterrupt
             batch = cut_batch(train, orders[:, start : start + self.recipe.batch_size])
             total += self._step(batch.to(self.recipe.device), rates) * batch.X.shape[1]
         self.heads.finish()

@@ -1,0 +1,319 @@
+"""`CommitteeNet`: several networks and a ridge that are trained, and serve, as one."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback, PrintLog
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_annoser.network._committee_module import CommitteeModule
+from sklearn_annoser.network._data import RatingsDataset
+from sklearn_annoser.network._epoch_bar import EpochBar
+from sklearn_annoser.network._net import BLOCK_ROWS, MultiHeadNet
+from sklearn_annoser.network._passes import hidden_blocks, in_passes
+from sklearn_annoser.network._ratings_net import LITTLE, LONG, TELLING
+from sklearn_annoser.network._ridge import fit_ridge
+from sklearn_annoser.network._shares import committee_shares
+from sklearn_annoser.network._stack import MemberStack
+from sklearn_annoser.network._stack_loop import Task, TrainedStack, train_together
+from sklearn_annoser.network._stack_training import Recipe
+from sklearn_annoser.network._torch_state import generator, plain_torch
+from sklearn_annoser.ratings import Ratings
+
+MOST_SAMPLES = 8192  # are enough to tell the spread of predictions
+
+
+class CommitteeNet:
+    """Train several networks with heads, several of the consensus, and a ridge, and let them predict as one.
+
+    Each network is the one that `net` would be if it was trained alone: the first with the same seed, the next ones with
+    the numbers that follow, those of the consensus last. The validation samples are the same for all.
+
+    Parameters
+    ----------
+    net : MultiHeadNet
+        How each network is made and trained; it is not trained itself.
+    n_members : int, default=5
+        Number of networks with a head for each annotator.
+    n_consensus_members : int, default=5
+        Number of networks with a single head, of the consensus.
+    ridge : bool, default=True
+        Whether there is a ridge regression on the consensus.
+    """
+
+    consensus_head = variance_heads = False
+    module_: CommitteeModule
+
+    def __init__(
+        self, net: MultiHeadNet, *, n_members: int = 5, n_consensus_members: int = 5, ridge: bool = True
+    ) -> None:
+        if net.consensus_head or net.variance_heads:
+            raise ValueError(
+                "a committee cannot have a consensus head or variance heads: variant must be \"individual\" or "
+                "\"aggregate\", or n_members=1, n_consensus_members=0, ridge=False."
+            )
+        self.net, self.n_members, self.n_consensus_members, self.ridge = net, n_members, n_consensus_members, ridge
+        self.lr, self.n_threads = net.lr, net.n_threads
+        self.history: list[dict[str, Any]] = []
+        self.callbacks = _known_callbacks(net)
+
+    @property
+    def makeup(self) -> tuple[int, int, bool]:
+        """How many members there are of which kind."""
+        return self.n_members, self.n_consensus_members, self.ridge
+
+    def set_params(self, *, lr: float) -> CommitteeNet:
+        """Set the learning rate of all members."""
+        self.lr = lr
+        for each in self.stacks_:
+            each.lrs = [lr] * each.stack.n_members
+        return self
+
+    # ------------------------------------------------------------------ training
+
+    def fit(self, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None) -> CommitteeNet:
+        """Train all networks, and learn the ridge; parameters and interruption are those of :class:`MultiHeadNet`."""
+        train, valid = self._split(X, y, groups, sample_weight)
+        generators = self._generators()
+        with plain_torch(self.n_threads):
+            self.stacks_ = self._drawn(generators, train)
+            if self.net.pretrain_epochs:
+                self._pretrain(generators, train)
+            ridge = torch.from_numpy(_ridge_of(train)).to(self.net.device) if self.ridge else None
+            self.module_ = CommitteeModule(*(each.stack for each in self.stacks_[:1]), self._consensus_stack(), ridge)
+            return self._train(generators, train, valid)._warn_if_little_is_learned(valid)
+
+    def fit_from(
+        self, other: CommitteeNet, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None
+    ) -> CommitteeNet:
+        """Train on from another committee, whose ridge stays; see :meth:`MultiHeadNet.fit_from`."""
+        train, valid = self._split(X, y, groups, sample_weight)
+        with plain_torch(self.n_threads):
+            self.module_ = copy.deepcopy(other.module_)
+            self._add_heads(y.n_annotators - len(self.module_.further_heads))
+            return self._train(self._generators(), train, valid)._warn_if_little_is_learned(valid)
+
+    def train_epoch(self, X: Any, y: Ratings, *, n_new: int = 0) -> CommitteeNet:
+        """Train all networks one epoch more on everything; see :meth:`MultiHeadNet.train_epoch`."""
+        train = RatingsDataset(X, y)
+        with plain_torch(self.n_threads):
+            if n_new:
+                self._add_heads(n_new)
+            for rows in self._epochs(self.stacks_, self._generators(), (train, None), 1):
+                self.history += rows
+        return self
+
+    def replace_heads(self, heads: np.ndarray) -> CommitteeNet:
+        """Take other annotators' heads, (n_annotators, n_outputs, n_hidden + 1), instead of its own."""
+        self.module_.replace_heads(torch.as_tensor(heads, device=self.net.device))
+        self._start_stacks()
+        return self
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Train in it; what fails or is interrupted leaves weights and history as they were."""
+        names = ("module_", "stacks_", "history")
+        kept = copy.deepcopy({name: vars(self)[name] for name in names})  # as one, for they share weights
+        try:
+            yield
+        except BaseException:
+            vars(self).update(kept)
+            raise
+
+    def _split(
+        self, X: Any, y: Ratings, groups: Any, sample_weight: Any
+    ) -> tuple[RatingsDataset, RatingsDataset | None]:
+        """Return training and validation samples."""
+        dataset = RatingsDataset(X, y, sample_weight=sample_weight)
+        return self.net.train_split(dataset, groups=groups) if self.net.train_split else (dataset, None)
+
+    def _generators(self) -> list[torch.Generator]:
+        """Return what each member draws from: the seed of this thread, and the numbers that follow."""
+        seed = (generator() or torch.default_generator).initial_seed()
+        return [torch.Generator("cpu").manual_seed(seed + n) for n in range(self.n_members + self.n_consensus_members)]
+
+    def _drawn(
+        self, generators: Sequence[torch.Generator], train: RatingsDataset, n_heads: int | None = None
+    ) -> list[TrainedStack]:
+        """Return new networks, with so many heads, or one for each annotator."""
+        sizes = {"n_features": train.X.shape[1], "n_outputs": train.ratings.n_outputs}
+        sizes |= self.net.get_params_for("module")
+        own, consensus = generators[: self.n_members], generators[self.n_members :]
+        n_annotators = n_heads or train.ratings.n_annotators
+        found = [("network", MemberStack.drawn(own, sizes | {"n_annotators": n_annotators}))]
+        if consensus:
+            found.append(("consensus", MemberStack.drawn(consensus, sizes | {"n_annotators": 1})))
+        return [self._trainable(name, stack.to(self.net.device)) for name, stack in found]
+
+    def _trainable(self, name: str, stack: MemberStack) -> TrainedStack:
+        """Return a stack that is trained from the learning rate."""
+        return TrainedStack(name, stack, [self.lr] * stack.n_members)
+
+    def _consensus_stack(self) -> MemberStack | None:
+        """Return the networks of the consensus."""
+        return self.stacks_[1].stack if self.n_consensus_members else None
+
+    def _start_stacks(self) -> None:
+        """Let all members of the module be trained from the learning rate, at rest."""
+        stacks = {"network": self.module_.members, "consensus": self.module_.consensus}
+        self.stacks_ = [self._trainable(name, stack) for name, stack in stacks.items() if stack is not None]
+
+    def _add_heads(self, n_new: int) -> None:
+        """Add heads for annotators not seen before."""
+        if n_new:
+            self.module_.add_heads(n_new)
+        self._start_stacks()
+
+    def _pretrain(self, generators: list[torch.Generator], train: RatingsDataset) -> None:
+        """Train all members on the consensus, with a single head that becomes everybody's."""
+        first = self._drawn(generators, train, 1)
+        for _ in self._epochs(first, generators, (train.as_consensus(), None), self.net.pretrain_epochs):
+            pass
+        for each, start in zip(self.stacks_, first, strict=True):
+            each.stack.start_from(start.stack)
+
+    def _train(
+        self, generators: list[torch.Generator], train: RatingsDataset, valid: RatingsDataset | None
+    ) -> CommitteeNet:
+        """Run the epochs; an interruption keeps the best weights so far, and is passed on."""
+        watched = SimpleNamespace(max_epochs=self.net.max_epochs, verbose=self.net.verbose, history=[])
+        self._notify("on_train_begin", watched)
+        interruption = None
+        try:
+            for rows in self._epochs(self.stacks_, generators, (train, valid), self.net.max_epochs):
+                self.history += rows
+                watched.history.append(_mean_of(rows))
+                self._notify("on_epoch_end", watched)
+        except KeyboardInterrupt as error:
+            interruption = error
+        self._notify("on_train_end", watched)
+        if self.history:
+            self._weigh(train if valid is None else valid, learned=valid is not None)
+        if interruption is not None:
+            done = f"after {len(watched.history)} of at most {self.net.max_epochs} epochs; the best weights so far are kept"
+            raise KeyboardInterrupt(f"training was interrupted {done}") from interruption
+        return self
+
+    def _epochs(
+        self,
+        stacks: list[TrainedStack],
+        generators: list[torch.Generator],
+        data: tuple[RatingsDataset, RatingsDataset | None],
+        epochs: int,
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Train the networks on ratings, and those of the consensus on that."""
+        of_consensus = tuple(None if each is None else each.as_consensus() for each in data)
+        own = generators[: self.n_members], generators[self.n_members :]
+        tasks = [
+            Task(stack, mine, *each) for stack, mine, each in zip(stacks, own, (data, of_consensus), strict=False)
+        ]
+        recipe = self._recipe()
+        n_before = max((row["epoch"] for row in self.history), default=0)
+        for rows in train_together(tasks, recipe, epochs, self.n_threads or torch.get_num_threads()):
+            yield [row | {"epoch": n_before + row["epoch"]} for row in rows]
+
+    def _recipe(self) -> Recipe:
+        """Return how every member is trained."""
+        optimizer, module = self.net.get_params_for("optimizer"), self.net.get_params_for("module")
+        return Recipe(
+            momentum=optimizer.get("momentum", 0.9),
+            weight_decay=optimizer.get("weight_decay", 0.0),
+            dropout=module.get("dropout", 0.2),
+            batch_size=self.net.batch_size,
+            patience=self.net.patience,
+            lr_patience=self.net.lr_patience,
+            device=self.net.device,
+        )
+
+    def _weigh(self, seen: RatingsDataset, *, learned: bool) -> None:
+        """Bring all parts to one mean and spread on some samples, and decide what each of them counts for."""
+        rows = seen.rows[:: -(-len(seen) // MOST_SAMPLES)]
+        predicted = in_passes(self.module_.mean_predictions, seen.X[torch.from_numpy(rows)], self.net.device)
+        own, further = predicted.double().tensor_split([self.n_members], dim=2)  # (n_outputs, n_samples, ...)
+        mean = own.mean(2, keepdim=True)
+        spread = further.std(1, correction=0)
+        slope = torch.where(spread > 0, mean.std(1, correction=0) / spread.clamp_min(1e-12), 0)
+        offset = mean.mean(1) - slope * further.mean(1)  # (n_outputs, n_further)
+        further = further * slope.unsqueeze(1) + offset.unsqueeze(1)
+        sizes = [n for n in (self.n_members, self.n_consensus_members, int(self.ridge)) if n]
+        kinds = torch.cat([own, further], dim=2).split(sizes, dim=2)
+        consensus = seen.ratings.consensus().reshape(len(seen.X), -1)[rows] if learned else None
+        shares = committee_shares([each.mean(2).T.numpy() for each in kinds], sizes, consensus)
+        weights = torch.from_numpy(np.repeat(shares / sizes, sizes))
+        self.module_.weigh(*(each.float().to(self.net.device) for each in (weights, slope, offset)))
+
+    def _notify(self, name: str, watched: Any) -> None:
+        """Tell the callbacks."""
+        for callback in self.callbacks:
+            getattr(callback, name)(watched)
+
+    def _warn_if_little_is_learned(self, valid: RatingsDataset | None) -> CommitteeNet:
+        """Warn of networks that had the epochs to learn and did not, or did not come to their end."""
+        if valid is None or int(np.diff(valid.ratings.indptr)[valid.rows].sum()) < TELLING:
+            return self
+        members = [each for stack in self.stacks_ for each in stack.progress]
+        judged = [each for each in members if each.ended or each.n_epochs >= LONG * self.net.patience]
+        n_little = sum(1 - each.best < LITTLE for each in judged)
+        n_open = sum(not each.ended for each in judged)
+        if n_little:
+            warnings.warn(
+                f"{n_little} of {len(members)} networks have learned next to nothing: with the best weights the loss of "
+                f"the validation ratings is less than {LITTLE:.0%} lower than that of a constant. See that the features "
+                f"are on one scale, for example with StandardScaler, and that lr={self.lr} is neither too small nor too "
+                "large.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        elif n_open:
+            warnings.warn(
+                f"training of {n_open} of {len(members)} networks ended at max_epochs={self.net.max_epochs} while the "
+                f"validation loss was still falling. Raise max_epochs, or lr={self.lr}.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    # ------------------------------------------------------------------ prediction
+
+    def hidden_blocks(self, X: Any, *, block_rows: int = BLOCK_ROWS) -> Iterator[tuple[slice, np.ndarray]]:
+        """Walk over what the heads see of each sample, in blocks of samples; see :meth:`MultiHeadNet.hidden_blocks`."""
+        n_features = self.module_.members.shared[0].shape[1]
+        yield from hidden_blocks(
+            self.module_, X, n_features=n_features, device=self.net.device, block_rows=block_rows
+        )
+
+
+def _ridge_of(train: RatingsDataset) -> np.ndarray:
+    """Return the ridge of the consensus of training samples, (n_features + 1, n_outputs)."""
+    consensus = np.full((len(train.X), train.ratings.n_outputs), np.nan)
+    consensus[train.rows] = train.ratings.consensus().reshape(consensus.shape)[train.rows]
+    return fit_ridge(train.X.numpy(), consensus, train.sample_weight)
+
+
+def _mean_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an epoch's record, the mean over members."""
+    names = [name for name in ("train_loss", "valid_loss", "dur") if name in rows[0]]
+    return {"epoch": rows[0]["epoch"]} | {name: float(np.mean([row[name] for row in rows])) for name in names}
+
+
+def _known_callbacks(net: MultiHeadNet) -> list[Callback]:
+    """Return the callbacks of a net that can watch several networks; the others are refused."""
+    found: list[Callback] = [PrintLog().initialize()] if net.verbose else []
+    for item in net.callbacks or []:
+        callback = item[1] if isinstance(item, tuple) else item
+        if not isinstance(callback, EpochBar | PrintLog):
+            name = getattr(callback, "__name__", type(callback).__name__)
+            raise ValueError(
+                f"the callback {name} watches one network, and cannot watch the several of a committee. Leave it "
+                "out, or train one network: n_members=1, n_consensus_members=0, ridge=False."
+            )
+        found.append(callback.initialize())
+    return found
