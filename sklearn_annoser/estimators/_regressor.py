@@ -23,7 +23,7 @@ from sklearn_annoser._validation import (
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
-from sklearn_annoser.estimators._training import ONE_NETWORK, HeadTrainer, TrainingInterrupted, or_as_before
+from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -95,13 +95,21 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         1 shows a progress bar, 2 skorch's table.
     callbacks : list of skorch callbacks, default=None
         More callbacks for the net.
+    n_members : int, default=1
+        Networks whose predictions are averaged: the first is that of `random_state`, the next ones have the seeds that
+        follow. More than one are a committee: see :class:`AnnotatorCommittee`.
+    n_consensus_members : int, default=0
+        Networks with a single head, of the consensus, that count beside them, the same for everybody.
+    ridge : bool, default=False
+        Whether a ridge regression on the consensus counts beside them too.
 
     Attributes
     ----------
     annotators_ : array, shape (n_annotators,)
         Labels of the annotators that have a head.
     heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
-        Their heads, on the scale of the ratings, the bias last.
+        Their heads, on the scale of the ratings, the bias last. In a committee the hidden features of all members stand
+        side by side, then come a column for each network of the consensus and one for the ridge.
     variance_heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1), or None
         Heads of the logarithm of the variance of their ratings, on the squared scale of the ratings; None in variants
         without.
@@ -110,12 +118,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         start from it; for ratings from -1 to 1.
     outputs_ : tuple of str
         Names of the outputs.
-    net_ : MultiHeadNet
+    net_ : MultiHeadNet or CommitteeNet
         The trained net; it works on ratings rescaled to [-1, 1].
     history_ : DataFrame
-        Losses by epoch.
+        Losses by epoch; in a committee by epoch and `member`.
     n_iter_ : int
-        Number of epochs trained.
+        Number of epochs trained; in a committee those of the longest training.
     selected_annotator_ : label, tuple of labels, or None
         What :meth:`select_annotator` returned last.
     selection_ : DataFrame
@@ -195,8 +203,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """
         self._check_parameters()
         warm = self.warm_start and hasattr(self, "net_")
-        if warm:
-            self._check_makeup()
+        self._check_makeup(warm)
         X, ratings = self._check_trainable(X, y, annotators, reset=not warm)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
         groups = check_groups(groups, len(X))
@@ -253,8 +260,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
-        if not first:
-            self._check_makeup()
+        self._check_makeup(not first)
         X, given = self._check_trainable(X, y, annotators, reset=first)
         ratings = self._trainable(given, self.min_ratings if first else 1)
         seed = self._rng().randint(2**31 - 1)
@@ -312,11 +318,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         check_is_fitted(self)
         self._check_parameters()
         check_option("train", train, TRAINED)
-        if self._fitted_makeup != ONE_NETWORK:
-            raise ValueError(
-                "a committee cannot be fine-tuned. Map without fine_tune, or train one network: n_members=1, "
-                "n_consensus_members=0, ridge=False."
-            )
+        self._check_fine_tunable()
         X, given = self._check_trainable(X, y, None, reset=False)
         check_known("annotator", given.keep_annotators().annotators, self.annotators_, "the fitted annotators")
         ratings = self._unit_scale.to_unit(self._after_known(given))
@@ -337,19 +339,6 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self._warn_if_blown_up(X)
             self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
-
-    @property
-    def _fitted_makeup(self) -> tuple[int, int, bool]:
-        """What the fitted net consists of, as `_makeup` is what the next one is to consist of."""
-        return getattr(self.net_, "makeup", ONE_NETWORK)
-
-    def _check_makeup(self) -> None:
-        """Raise if the fitted net cannot be trained on, because another one is asked for."""
-        if self._fitted_makeup != self._makeup:
-            raise ValueError(
-                "cannot train on: n_members, n_consensus_members and ridge are {}, {} and {}, but were {}, {} and {}. Keep "
-                "them, or fit anew with warm_start=False.".format(*self._makeup, *self._fitted_makeup)
-            )
 
     def _check_trainable(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[np.ndarray, Ratings]:
         """Return checked features and, whatever y was given as, Ratings to learn from."""

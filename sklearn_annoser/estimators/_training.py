@@ -41,6 +41,7 @@ class HeadTrainer(BaseEstimator):
     """An estimator whose parameters describe a net with a head for each annotator, and its training."""
 
     VARIANTS: ClassVar[tuple[str, ...]]
+    net_: Any
 
     def __init__(
         self,
@@ -171,6 +172,27 @@ class HeadTrainer(BaseEstimator):
     def _makeup(self) -> tuple[int, int, bool]:
         """How many networks there are, with heads and of the consensus, and whether there is a ridge."""
         return self.n_members, self.n_consensus_members, self.ridge
+
+    @property
+    def _fitted_makeup(self) -> tuple[int, int, bool]:
+        """What the fitted net consists of, as `_makeup` is what the next one is to consist of."""
+        return getattr(self.net_, "makeup", ONE_NETWORK)
+
+    def _check_makeup(self, trains_on: bool) -> None:
+        """Raise if a net is to be trained on, but another one is asked for."""
+        if trains_on and self._fitted_makeup != self._makeup:
+            raise ValueError(
+                "cannot train on: n_members, n_consensus_members and ridge are {}, {} and {}, but were {}, {} and {}. "
+                "Keep them, or fit anew with warm_start=False.".format(*self._makeup, *self._fitted_makeup)
+            )
+
+    def _check_fine_tunable(self) -> None:
+        """Raise if the fitted net is a committee."""
+        if self._fitted_makeup != ONE_NETWORK:
+            raise ValueError(
+                "a committee cannot be fine-tuned. Map without fine_tune, or train one network: n_members=1, "
+                "n_consensus_members=0, ridge=False."
+            )
 
 
 def _check_device(device: Any) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback, PrintLog
 from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback, PrintLog
 
 from sklearn_annoser.network._committee_module import CommitteeModule
 from sklearn_annoser.network._data import RatingsDataset
@@ -34,8 +34,8 @@ MOST_SAMPLES = 8192  # are enough to tell the spread of predictions
 class CommitteeNet:
     """Train several networks with heads, several of the consensus, and a ridge, and let them predict as one.
 
-    Each network is the one that `net` would be if it was trained alone: the first with the same seed, the next ones with
-    the numbers that follow, those of the consensus last. The validation samples are the same for all.
+    Each network is the one that `net` would be if it was trained alone: the first with the same seed, the next ones
+    with the numbers that follow, those of the consensus last. The validation samples are the same for all.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ class CommitteeNet:
     ) -> None:
         if net.consensus_head or net.variance_heads:
             raise ValueError(
-                "a committee cannot have a consensus head or variance heads: variant must be \"individual\" or "
-                "\"aggregate\", or n_members=1, n_consensus_members=0, ridge=False."
+                'a committee cannot have a consensus head or variance heads: variant must be "individual" or '
+                '"aggregate", or n_members=1, n_consensus_members=0, ridge=False.'
             )
         self.net, self.n_members, self.n_consensus_members, self.ridge = net, n_members, n_consensus_members, ridge
         self.lr, self.n_threads = net.lr, net.n_threads
@@ -82,14 +82,28 @@ class CommitteeNet:
     def fit(self, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None) -> CommitteeNet:
         """Train all networks, and learn the ridge; parameters and interruption are those of :class:`MultiHeadNet`."""
         train, valid = self._split(X, y, groups, sample_weight)
+        self.shape_ = {"n_features": train.X.shape[1], "n_annotators": y.n_annotators, "n_outputs": y.n_outputs}
         generators = self._generators()
         with plain_torch(self.n_threads):
-            self.stacks_ = self._drawn(generators, train)
+            self._initialize(generators)
             if self.net.pretrain_epochs:
                 self._pretrain(generators, train)
-            ridge = torch.from_numpy(_ridge_of(train)).to(self.net.device) if self.ridge else None
-            self.module_ = CommitteeModule(*(each.stack for each in self.stacks_[:1]), self._consensus_stack(), ridge)
+            if self.ridge:
+                self.module_.ridge = torch.from_numpy(_ridge_of(train)).to(self.net.device)
             return self._train(generators, train, valid)._warn_if_little_is_learned(valid)
+
+    def initialize(self) -> CommitteeNet:
+        """Make the module, of the sizes in `shape_`."""
+        return self._initialize(self._generators())
+
+    def _initialize(self, generators: Sequence[torch.Generator]) -> CommitteeNet:
+        """Draw all networks."""
+        self.stacks_ = self._drawn(generators, self.shape_)
+        sizes = self.shape_["n_features"] + 1, self.shape_["n_outputs"]
+        ridge = torch.zeros(sizes, device=self.net.device) if self.ridge else None
+        consensus = self.stacks_[1].stack if self.n_consensus_members else None
+        self.module_ = CommitteeModule(self.stacks_[0].stack, consensus, ridge)
+        return self
 
     def fit_from(
         self, other: CommitteeNet, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None
@@ -97,7 +111,7 @@ class CommitteeNet:
         """Train on from another committee, whose ridge stays; see :meth:`MultiHeadNet.fit_from`."""
         train, valid = self._split(X, y, groups, sample_weight)
         with plain_torch(self.n_threads):
-            self.module_ = copy.deepcopy(other.module_)
+            self.module_, self.shape_ = copy.deepcopy(other.module_), other.shape_
             self._add_heads(y.n_annotators - len(self.module_.further_heads))
             return self._train(self._generators(), train, valid)._warn_if_little_is_learned(valid)
 
@@ -120,7 +134,7 @@ class CommitteeNet:
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Train in it; what fails or is interrupted leaves weights and history as they were."""
-        names = ("module_", "stacks_", "history")
+        names = ("module_", "stacks_", "history", "shape_")
         kept = copy.deepcopy({name: vars(self)[name] for name in names})  # as one, for they share weights
         try:
             yield
@@ -140,15 +154,11 @@ class CommitteeNet:
         seed = (generator() or torch.default_generator).initial_seed()
         return [torch.Generator("cpu").manual_seed(seed + n) for n in range(self.n_members + self.n_consensus_members)]
 
-    def _drawn(
-        self, generators: Sequence[torch.Generator], train: RatingsDataset, n_heads: int | None = None
-    ) -> list[TrainedStack]:
-        """Return new networks, with so many heads, or one for each annotator."""
-        sizes = {"n_features": train.X.shape[1], "n_outputs": train.ratings.n_outputs}
-        sizes |= self.net.get_params_for("module")
+    def _drawn(self, generators: Sequence[torch.Generator], shape: dict[str, int]) -> list[TrainedStack]:
+        """Return new networks, of these sizes."""
+        sizes = shape | self.net.get_params_for("module")
         own, consensus = generators[: self.n_members], generators[self.n_members :]
-        n_annotators = n_heads or train.ratings.n_annotators
-        found = [("network", MemberStack.drawn(own, sizes | {"n_annotators": n_annotators}))]
+        found = [("network", MemberStack.drawn(own, sizes))]
         if consensus:
             found.append(("consensus", MemberStack.drawn(consensus, sizes | {"n_annotators": 1})))
         return [self._trainable(name, stack.to(self.net.device)) for name, stack in found]
@@ -157,14 +167,11 @@ class CommitteeNet:
         """Return a stack that is trained from the learning rate."""
         return TrainedStack(name, stack, [self.lr] * stack.n_members)
 
-    def _consensus_stack(self) -> MemberStack | None:
-        """Return the networks of the consensus."""
-        return self.stacks_[1].stack if self.n_consensus_members else None
-
     def _start_stacks(self) -> None:
         """Let all members of the module be trained from the learning rate, at rest."""
         stacks = {"network": self.module_.members, "consensus": self.module_.consensus}
         self.stacks_ = [self._trainable(name, stack) for name, stack in stacks.items() if stack is not None]
+        self.shape_ = self.shape_ | {"n_annotators": len(self.module_.further_heads)}
 
     def _add_heads(self, n_new: int) -> None:
         """Add heads for annotators not seen before."""
@@ -174,7 +181,7 @@ class CommitteeNet:
 
     def _pretrain(self, generators: list[torch.Generator], train: RatingsDataset) -> None:
         """Train all members on the consensus, with a single head that becomes everybody's."""
-        first = self._drawn(generators, train, 1)
+        first = self._drawn(generators, self.shape_ | {"n_annotators": 1})
         for _ in self._epochs(first, generators, (train.as_consensus(), None), self.net.pretrain_epochs):
             pass
         for each, start in zip(self.stacks_, first, strict=True):
@@ -198,8 +205,11 @@ class CommitteeNet:
         if self.history:
             self._weigh(train if valid is None else valid, learned=valid is not None)
         if interruption is not None:
-            done = f"after {len(watched.history)} of at most {self.net.max_epochs} epochs; the best weights so far are kept"
-            raise KeyboardInterrupt(f"training was interrupted {done}") from interruption
+            n_whole = len(watched.history)
+            raise KeyboardInterrupt(
+                f"training was interrupted after {n_whole} of at most {self.net.max_epochs} epochs; the best weights "
+                "so far are kept, and can be used"
+            ) from interruption
         return self
 
     def _epochs(
@@ -210,11 +220,11 @@ class CommitteeNet:
         epochs: int,
     ) -> Iterator[list[dict[str, Any]]]:
         """Train the networks on ratings, and those of the consensus on that."""
-        of_consensus = tuple(None if each is None else each.as_consensus() for each in data)
-        own = generators[: self.n_members], generators[self.n_members :]
-        tasks = [
-            Task(stack, mine, *each) for stack, mine, each in zip(stacks, own, (data, of_consensus), strict=False)
-        ]
+        train, valid = data
+        tasks = [Task(stacks[0], generators[: self.n_members], train, valid)]
+        if self.n_consensus_members:
+            train, valid = train.as_consensus(), None if valid is None else valid.as_consensus()
+            tasks.append(Task(stacks[1], generators[self.n_members :], train, valid))
         recipe = self._recipe()
         n_before = max((row["epoch"] for row in self.history), default=0)
         for rows in train_together(tasks, recipe, epochs, self.n_threads or torch.get_num_threads()):
@@ -265,10 +275,10 @@ class CommitteeNet:
         n_open = sum(not each.ended for each in judged)
         if n_little:
             warnings.warn(
-                f"{n_little} of {len(members)} networks have learned next to nothing: with the best weights the loss of "
-                f"the validation ratings is less than {LITTLE:.0%} lower than that of a constant. See that the features "
-                f"are on one scale, for example with StandardScaler, and that lr={self.lr} is neither too small nor too "
-                "large.",
+                f"{n_little} of {len(members)} networks have learned next to nothing: with the best weights the loss "
+                f"of the validation ratings is less than {LITTLE:.0%} lower than that of a constant. See that the "
+                f"features are on one scale, for example with StandardScaler, and that lr={self.lr} is neither too "
+                "small nor too large.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -286,9 +296,7 @@ class CommitteeNet:
     def hidden_blocks(self, X: Any, *, block_rows: int = BLOCK_ROWS) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over what the heads see of each sample, in blocks of samples; see :meth:`MultiHeadNet.hidden_blocks`."""
         n_features = self.module_.members.shared[0].shape[1]
-        yield from hidden_blocks(
-            self.module_, X, n_features=n_features, device=self.net.device, block_rows=block_rows
-        )
+        yield from hidden_blocks(self.module_, X, n_features=n_features, device=self.net.device, block_rows=block_rows)
 
 
 def _ridge_of(train: RatingsDataset) -> np.ndarray:

@@ -11,9 +11,9 @@ from sklearn_annoser.network._stack import MemberStack
 class CommitteeModule(nn.Module):
     """Hidden features of a committee, for each output: those of every member, then a column for each further part.
 
-    A further part is a network of the consensus, or the ridge: its column is its prediction, moved to the mean and spread
-    of what the members predict, times its weight. All columns have the weight 1 in everybody's head, until heads are
-    replaced.
+    A further part is a network of the consensus, or the ridge: its column is its prediction, moved to the mean and
+    spread of what the members predict, times its weight. Such a column counts once in everybody's head, until heads
+    are replaced.
 
     Parameters
     ----------
@@ -25,6 +25,7 @@ class CommitteeModule(nn.Module):
         Coefficients of the ridge, the intercept last.
     """
 
+    ridge: Tensor | None
     weights: Tensor  # (n_members,)
     slope: Tensor  # (n_outputs, n_further), and the same for the next
     offset: Tensor

@@ -62,7 +62,10 @@ class CCCLoss(nn.Module):
 
 
 def member_losses(y_pred: Tensor, y_true: Tensor, weight: Tensor, eps: float = 1e-8) -> Tensor:
-    """Return the :class:`CCCLoss` of each of several networks, (n_members,); all are (n_members, n_outputs, n_ratings)."""
+    """Return the weighted CCC loss of each of several networks, (n_members,).
+
+    Predictions, ratings and their weights are (n_members, n_outputs, n_ratings).
+    """
     total = weight.sum(2, keepdim=True)
     share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
     mean_pred, mean_true = (share * y_pred).sum(2, keepdim=True), (share * y_true).sum(2, keepdim=True)

@@ -28,9 +28,9 @@ def linear(n_in: int, n_out: int) -> nn.Linear:
 
 
 def drop(x: Tensor, words: Tensor, p: float) -> Tensor:
-    """Drop entries of x, (*members, n_samples, n_features), by random words (*members, n_words), and scale the others up.
+    """Drop entries of x, (..., n_samples, n_features), and scale the others up.
 
-    A word of 64 bits decides on four entries.
+    Of random words of 64 bits, (..., n_words), each decides on four entries.
     """
     n_entries = x.numel() // words[..., 0].numel()
     keep = words.to(x.device).view(torch.int16)[..., :n_entries].reshape(x.shape) >= round(p * 2**16) - 2**15

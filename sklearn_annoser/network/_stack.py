@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -26,12 +26,9 @@ class MemberStack(nn.Module):
     def __init__(self, modules: Sequence[MultiHeadModule]) -> None:
         super().__init__()
         self.n_outputs, self.n_hidden = modules[0].n_outputs, modules[0].n_hidden
-        layers = [[module.trunk[1].weight.T, module.trunk[1].bias[None]] for module in modules]
-        for own, module in zip(layers, modules, strict=True):
-            for tower in module.towers:
-                own += [tower.weight, tower.bias] if isinstance(tower, StackedLinear) else []
-        # Weight and bias of the trunk, (n_members, n_in, n_hidden) and (n_members, 1, n_hidden), then those of each layer
-        # of the towers, (n_members, n_outputs, n_hidden, n_hidden) and (n_members, n_outputs, 1, n_hidden).
+        # Weight and bias of the trunk, (n_members, n_features, n_hidden) and (n_members, 1, n_hidden), then those of
+        # each layer of the towers, (n_members, n_outputs, n_hidden, n_hidden) and (n_members, n_outputs, 1, n_hidden).
+        layers = map(_layers_of, modules)
         stacked = (torch.stack([each.detach() for each in same]) for same in zip(*layers, strict=True))
         self.shared = nn.ParameterList(each.contiguous() for each in stacked)
         self.heads = nn.Parameter(torch.stack([module.heads.detach() for module in modules]))
@@ -97,3 +94,12 @@ class MemberStack(nn.Module):
     def extra_repr(self) -> str:
         """Return what ``repr`` shows of the shape."""
         return f"n_members={self.n_members}, n_annotators={self.heads.shape[1]}, n_outputs={self.n_outputs}"
+
+
+def _layers_of(module: MultiHeadModule) -> list[Tensor]:
+    """Return weights and biases of the layers of a network, as they multiply from the right."""
+    linear, towers = (
+        cast(nn.Linear, module.trunk[1]),
+        [each for each in module.towers if isinstance(each, StackedLinear)],
+    )
+    return [linear.weight.T, linear.bias[None], *(part for each in towers for part in (each.weight, each.bias))]

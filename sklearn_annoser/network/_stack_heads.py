@@ -53,8 +53,10 @@ class LazyHeads:
         weight, self.moving = self._caught_up(
             torch.arange(len(heads), device=heads.device)[:, None],
             self.done.flatten().index_select(0, self.place).view(heads.shape),
-            *(each.flatten(0, 1).index_select(0, self.place).unflatten(0, heads.shape)
-              for each in (self.weight, self.velocity)),
+            *(
+                each.flatten(0, 1).index_select(0, self.place).unflatten(0, heads.shape)
+                for each in (self.weight, self.velocity)
+            ),
         )
         return weight.requires_grad_()
 
@@ -83,9 +85,7 @@ class LazyHeads:
         self.done.fill_(self.n_steps)
 
     @torch.no_grad()
-    def _caught_up(
-        self, member: Tensor | int, done: Tensor, weight: Tensor, velocity: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _caught_up(self, member: Tensor | int, done: Tensor, weight: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and velocities after the idle steps since `done`."""
         a, b, c, d = self.table[member, self.n_steps - done].unsqueeze(-1).unbind(-2)
         moved = weight + b * velocity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class TrainedStack:
         ends = [n * part // n_parts for part in range(n_parts + 1)]
         return [
             StackTraining(self.stack, range(*part), recipe, generators, self.lrs, self.velocities)
-            for part in zip(ends, ends[1:], strict=False)
+            for part in pairwise(ends)
         ]
 
     def take(self, trainings: list[StackTraining], *, moving: bool) -> None:
@@ -53,9 +54,7 @@ class Task:
     valid: RatingsDataset | None
 
 
-def train_together(
-    tasks: list[Task], recipe: Recipe, epochs: int, n_threads: int
-) -> Iterator[list[dict[str, Any]]]:
+def train_together(tasks: list[Task], recipe: Recipe, epochs: int, n_threads: int) -> Iterator[list[dict[str, Any]]]:
     """Train stacks for at most so many epochs, and yield the records of each.
 
     So many threads of Python have parts of the stacks to train. They meet at the end of an epoch only: threads of torch

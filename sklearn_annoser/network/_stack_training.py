@@ -97,10 +97,10 @@ class StackTraining:
         self.progress = {member: Progress(lrs[member]) for member in members}
         self.live, self.is_interrupted = list(members), False
         self.work = stack.part(members)
-        velocities = velocities and [each[members.start : members.stop].clone() for each in velocities]
-        self.heads = LazyHeads(self.work.heads, recipe.momentum, velocities and velocities[-1])
+        velocities = [each[members.start : members.stop].clone() for each in velocities or []]
+        self.heads = LazyHeads(self.work.heads, recipe.momentum, velocities[-1] if velocities else None)
         self.optimizer = torch.optim.SGD(self.work.shared, lr=1.0, momentum=recipe.momentum, fused=True)
-        for weight, velocity in zip(self.work.shared, velocities or [], strict=False):
+        for weight, velocity in zip(self.work.shared, velocities, strict=False):
             self.optimizer.state[weight]["momentum_buffer"] = velocity
 
     @property
@@ -177,7 +177,8 @@ class StackTraining:
             positions = np.arange(start, min(start + VALIDATION_BATCH, len(valid)))
             batch = cut_batch(valid, positions[None]).to(self.recipe.device).for_members(len(self.live))
             parts.append((self.work(batch.X, self.heads.look_up(batch.heads), batch.pairs), batch.y, batch.weight))
-        return member_losses(*(torch.cat(same, dim=2) for same in zip(*parts, strict=True))).tolist()
+        predicted, y, weight = (torch.cat(same, dim=2) for same in zip(*parts, strict=True))
+        return member_losses(predicted, y, weight).tolist()
 
     def _judge(self, losses: list[float]) -> None:
         """Keep the weights that are better than all before, and go on with the members that have not ended."""
