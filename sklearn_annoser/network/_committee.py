@@ -247,18 +247,18 @@ class CommitteeNet:
         """Bring all parts to one mean and spread on some samples, and decide what each of them counts for."""
         rows = seen.rows[:: -(-len(seen) // MOST_SAMPLES)]
         predicted = in_passes(self.module_.mean_predictions, seen.X[torch.from_numpy(rows)], self.net.device)
-        own, further = predicted.double().tensor_split([self.n_members], dim=2)  # (n_outputs, n_samples, ...)
-        mean = own.mean(2, keepdim=True)
-        spread = further.std(1, correction=0)
-        slope = torch.where(spread > 0, mean.std(1, correction=0) / spread.clamp_min(1e-12), 0)
-        offset = mean.mean(1) - slope * further.mean(1)  # (n_outputs, n_further)
-        further = further * slope.unsqueeze(1) + offset.unsqueeze(1)
+        own, further = np.split(predicted.double().numpy(), [self.n_members], axis=2)  # (n_outputs, n_samples, ...)
+        mean = own.mean(axis=2, keepdims=True)
+        spread = further.std(axis=1)  # (n_outputs, n_further)
+        slope = np.divide(mean.std(axis=1), spread, out=np.zeros_like(spread), where=spread > 0)
+        offset = mean.mean(axis=1) - slope * further.mean(axis=1)
         sizes = [n for n in (self.n_members, self.n_consensus_members, int(self.ridge)) if n]
-        kinds = torch.cat([own, further], dim=2).split(sizes, dim=2)
+        parts = np.concatenate([own, further * slope[:, None] + offset[:, None]], axis=2)
+        kinds = [each.mean(axis=2).T for each in np.split(parts, np.cumsum(sizes)[:-1], axis=2)]
         consensus = seen.ratings.consensus().reshape(len(seen.X), -1)[rows] if learned else None
-        shares = committee_shares([each.mean(2).T.numpy() for each in kinds], sizes, consensus)
-        weights = torch.from_numpy(np.repeat(shares / sizes, sizes))
-        self.module_.weigh(*(each.float().to(self.net.device) for each in (weights, slope, offset)))
+        shares = committee_shares(kinds, sizes, consensus)
+        weights = np.repeat(shares / sizes, sizes)
+        self.module_.weigh(*(torch.from_numpy(each).float().to(self.net.device) for each in (weights, slope, offset)))
 
     def _notify(self, name: str, watched: Any) -> None:
         """Tell the callbacks."""
