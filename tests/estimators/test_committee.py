@@ -35,7 +35,7 @@ def model(fitted):
 
 
 def parts_of(model, features):
-    """Return the mean prediction of each member, network of the consensus and ridge, (n_samples, n_outputs, n_parts)."""
+    """Return the mean prediction of each network and of the ridge, (n_samples, n_outputs, n_parts)."""
     found = model.net_.module_.mean_predictions(torch.from_numpy(features.copy())).detach().numpy()
     return found.transpose(1, 0, 2)
 

@@ -30,7 +30,7 @@ def test_shares_sum_to_one_and_none_is_negative(learned_share):
 def test_means_and_missing_outputs_do_not_matter():
     gappy = np.where(RNG.uniform(size=TRUTH.shape) < 0.3, np.nan, TRUTH)
     given = np.isfinite(gappy)
-    moved = [GOOD + [3, -2], np.where(given, BAD, 1e6)]
+    moved = [GOOD + np.array([3, -2]), np.where(given, BAD, 1e6)]
     np.testing.assert_allclose(
         committee_shares(moved, [1, 1], gappy + 5), committee_shares([GOOD, BAD], [1, 1], gappy), atol=1e-8
     )
