@@ -23,7 +23,7 @@ from sklearn_annoser._validation import (
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
-from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
+from sklearn_annoser.estimators._training import ONE_NETWORK, HeadTrainer, TrainingInterrupted, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -96,8 +96,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     callbacks : list of skorch callbacks, default=None
         More callbacks for the net.
     n_members : int, default=1
-        Networks whose predictions are averaged: the first is that of `random_state`, the next ones have the seeds that
-        follow. More than one are a committee: see :class:`AnnotatorCommittee`.
+        Networks whose predictions are averaged, with seeds that follow each other: see :class:`AnnotatorCommittee`.
     n_consensus_members : int, default=0
         Networks with a single head, of the consensus, that count beside them, the same for everybody.
     ridge : bool, default=False
@@ -413,7 +412,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         parts = np.split(unseen, np.arange(BLOCK_ROWS, len(unseen), BLOCK_ROWS))  # X is large: no copy of many rows
         blocks = (hidden for rows in parts for hidden in self._hidden_blocks(X[rows]))
         unit = self._unit_scale.to_unit(ratings)
-        self.prior_ = learn_prior(blocks, self._unit_heads.mean(axis=0), unit[unseen], unit)
+        prior = learn_prior(blocks, self._unit_heads.mean(axis=0), unit[unseen], unit)
+        self.prior_ = prior if self._fitted_makeup == ONE_NETWORK else prior.light()
         return self
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:

@@ -148,6 +148,11 @@ def test_given_heads_are_what_it_predicts_by(model):
     assert other.annotators_.tolist() == ["x", "y", RATINGS.annotators[0]]
 
 
+def test_its_prior_is_light(model):
+    assert model.prior_.second.dtype == np.float32
+    assert model.partial_fit(X, RATINGS).prior_.second.dtype == np.float32
+
+
 @pytest.mark.parametrize("strategy", ["joint", "blend"])
 def test_new_annotators_are_mapped(model, strategy):
     features, values = enrollment()
