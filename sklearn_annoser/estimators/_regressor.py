@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,9 @@ from sklearn_annoser._validation import (
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
-from sklearn_annoser.estimators._training import ONE_NETWORK, HeadTrainer, TrainingInterrupted, or_as_before
+from sklearn_annoser.estimators._fitted_prior import fitted_prior
+from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
-from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMappedRegressor"]
@@ -33,7 +33,6 @@ __all__ = ["AnnotatorMappedRegressor"]
 N_LOOKED_AT = 256  # samples, after training
 FAR = 20.0  # times half the scale: nobody rates there
 TRAINED = ("tower", "all")
-BLOCK_ROWS = 1024
 
 
 class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPredictor):
@@ -211,14 +210,14 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             groups, validation = (_rows_of(each, there) for each in (groups, validation))
             X, ratings, weight = X[there], ratings[there], weight[there]
         seed = self._rng().randint(2**31 - 1)
-        split = self._validation_split(seed, validation)
-        given, unseen = ratings, np.arange(len(X)) if split is None else split.rows(len(ratings), groups)[1]
-        ratings = self._trainable(ratings, self.min_ratings, split, groups)
+        splits = self._validation_splits(seed, validation)
+        parts = [split.rows(len(X), groups) for split in splits]
+        given, ratings = ratings, self._trainable(ratings, self.min_ratings, [train for train, _ in parts])
         if warm:
             ratings = self._after_known(ratings)
         else:
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
-        net = self._make_net(train_split=split)
+        net = self._make_net(train_split=next(iter(splits), None))
         unit = self._unit_scale.to_unit(ratings)
         interruption = None
         try:
@@ -233,7 +232,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             interruption = error
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
-        self._learn_prior(X, unseen, given)
+        self._learn_prior(X, given, [valid for _, valid in parts])
         if interruption is not None:
             raise TrainingInterrupted(*interruption.args) from interruption
         return self
@@ -268,7 +267,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed):
                 net.fit(_tensor(X), self._unit_scale.to_unit(ratings))
-            return self._take(net, ratings.annotators)._learn_prior(X, np.arange(len(X)), given)
+            return self._take(net, ratings.annotators)._learn_prior(X, given)
         ratings = self._after_known(ratings)
         n_new = ratings.n_annotators - len(self.annotators_)
         unit = self._unit_scale.to_unit(ratings)
@@ -348,11 +347,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self._warn_if_lost(y, annotators, ratings)
         return X, ratings
 
-    def _trainable(self, ratings: Ratings, min_ratings: int, split: Any = None, groups: Any = None) -> Ratings:
-        """Keep the annotators that have enough ratings in the training split, or their consensus."""
+    def _trainable(self, ratings: Ratings, min_ratings: int, training: Sequence[np.ndarray] = ()) -> Ratings:
+        """Keep the annotators that have enough ratings in a training split, or their consensus."""
         n_given = ratings.n_annotators
-        train = ratings if split is None else ratings[split.rows(len(ratings), groups)[0]]
-        ratings = ratings.keep_annotators(train.keep_annotators(min_ratings=min_ratings).annotators)
+        parts = [ratings[rows].codes for rows in training] or [ratings.codes]
+        enough = np.any([np.bincount(codes, minlength=n_given) >= min_ratings for codes in parts], axis=0)
+        ratings = ratings.keep_annotators(ratings.annotators[enough])
         if not ratings.n_ratings:
             raise ValueError(
                 f"none of {n_given} annotators has min_ratings={min_ratings} ratings in the training split: there is "
@@ -407,13 +407,11 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
 
-    def _learn_prior(self, X: np.ndarray, unseen: np.ndarray, ratings: Ratings) -> AnnotatorMappedRegressor:
-        """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings."""
-        parts = np.split(unseen, np.arange(BLOCK_ROWS, len(unseen), BLOCK_ROWS))  # X is large: no copy of many rows
-        blocks = (hidden for rows in parts for hidden in self._hidden_blocks(X[rows]))
-        unit = self._unit_scale.to_unit(ratings)
-        prior = learn_prior(blocks, self._unit_heads.mean(axis=0), unit[unseen], unit)
-        self.prior_ = prior if self._fitted_makeup == ONE_NETWORK else prior.light()
+    def _learn_prior(
+        self, X: np.ndarray, ratings: Ratings, valid: Sequence[np.ndarray] = ()
+    ) -> AnnotatorMappedRegressor:
+        """Learn the prior, from rows that each network was not trained on, if there are."""
+        self.prior_ = fitted_prior(self, X, self._unit_scale.to_unit(ratings), valid)
         return self
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:

@@ -129,6 +129,13 @@ class HeadTrainer(BaseEstimator):
             raise ValueError("validation samples are for early stopping: early_stopping must be True.")
         return None
 
+    def _validation_splits(self, seed: int, validation: Any = None) -> list[Any]:
+        """Return what sets the validation samples of each network with heads aside; nothing is set aside: none."""
+        from sklearn_annoser.network._member_splits import member_seeds, member_splits
+
+        split = self._validation_split(seed, validation)
+        return [] if split is None else member_splits(split, member_seeds(seed, self.n_members))
+
     def _make_net(self, **changes: Any) -> Any:
         """Return the net that the parameters describe."""
         import torch

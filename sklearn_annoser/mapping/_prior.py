@@ -37,6 +37,8 @@ class Prior:
         Variance over annotators of their mean rating.
     correlation : array, shape (n_outputs,)
         Correlation of an annotator's ratings with the mean of all heads.
+    n_content : int, default=0
+        How many of the hidden features, the last ones, are principal components of the network's input.
     """
 
     mean: np.ndarray
@@ -45,6 +47,7 @@ class Prior:
     n_worth: np.ndarray
     offset_variance: np.ndarray
     correlation: np.ndarray
+    n_content: int = 0
 
     def with_samples(self, blocks: Iterable[np.ndarray]) -> Prior:
         """Return the prior for a corpus of which some samples have been seen, rated or not.
@@ -71,7 +74,15 @@ class Prior:
         return replace(self, second=self.second.astype(np.float32))
 
 
-def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings, ratings: Ratings) -> Prior:
+def learn_prior(
+    blocks: Iterable[np.ndarray],
+    head: np.ndarray,
+    unseen: Ratings,
+    ratings: Ratings,
+    *,
+    predicted: np.ndarray | None = None,
+    n_content: int = 0,
+) -> Prior:
     """Learn from a source corpus what to expect of samples and annotators that are not in it.
 
     Parameters
@@ -84,23 +95,28 @@ def learn_prior(blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings,
         Ratings of the samples of `blocks`.
     ratings : Ratings
         Ratings of the source corpus.
+    predicted : array, shape (n_samples, n_outputs), default=None
+        Predictions of the samples of `blocks` that are to be compared with their ratings. None: those of `head`.
+    n_content : int, default=0
+        How many of the hidden features, the last ones, are principal components of the network's input.
 
     Returns
     -------
     Prior
     """
-    predicted = []
+    by_head = []
 
     def watched() -> Iterator[np.ndarray]:
         for hidden in blocks:
-            predicted.append(np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1])
+            by_head.append(np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1])
             yield hidden
 
     _, mean, second = _hidden_moments(watched())
     told = [_rating_variances(*given) for given in rated_outputs(ratings)]
     variance, n_worth, offset_variance = np.array(told).T
-    within = within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
-    return Prior(mean, second, variance, n_worth, offset_variance, within)
+    predicted = np.concatenate(by_head) if predicted is None else predicted
+    within = within_correlation(predicted[unseen.rows], unseen)
+    return Prior(mean, second, variance, n_worth, offset_variance, within, n_content)
 
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:

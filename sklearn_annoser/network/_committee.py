@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,16 +16,18 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, PrintLog
 
 from sklearn_annoser.network._committee_module import CommitteeModule
-from sklearn_annoser.network._data import RatingsDataset
+from sklearn_annoser.network._content import fit_content
+from sklearn_annoser.network._data import RatingsDataset, ValidationSplit
 from sklearn_annoser.network._epoch_bar import EpochBar
+from sklearn_annoser.network._member_splits import mean_where, member_seeds, member_splits, unseen_by
 from sklearn_annoser.network._net import BLOCK_ROWS, MultiHeadNet
 from sklearn_annoser.network._passes import hidden_blocks, in_passes
 from sklearn_annoser.network._ratings_net import LITTLE, LONG, TELLING
-from sklearn_annoser.network._ridge import fit_ridge
-from sklearn_annoser.network._shares import committee_shares
+from sklearn_annoser.network._ridge import fit_ridge, fit_tuned_ridge
+from sklearn_annoser.network._shares import standardized_shares
 from sklearn_annoser.network._stack import MemberStack
 from sklearn_annoser.network._stack_loop import Task, TrainedStack, train_together
-from sklearn_annoser.network._stack_training import Recipe
+from sklearn_annoser.network._stack_training import Recipe, Source
 from sklearn_annoser.network._torch_state import generator, plain_torch
 from sklearn_annoser.ratings import Ratings
 
@@ -34,8 +37,9 @@ MOST_SAMPLES = 8192  # are enough to tell the spread of predictions
 class CommitteeNet:
     """Train several networks with heads, several of the consensus, and a ridge, and let them predict as one.
 
-    Each network is the one that `net` would be if it was trained alone: the first with the same seed, the next ones
-    with the numbers that follow, those of the consensus last. The validation samples are the same for all.
+    Each network is the one that `net` would be if it was trained alone, with a seed of its own: the first has that of
+    the committee, those of the consensus come last. A :class:`ValidationSplit` that draws its samples draws others for
+    each, with its seed, so that the committee learns from all samples.
 
     Parameters
     ----------
@@ -66,6 +70,11 @@ class CommitteeNet:
         self.callbacks = _known_callbacks(net)
 
     @property
+    def n_content(self) -> int:
+        """How many of the hidden features, the last ones, are principal components of the features."""
+        return self.module_.n_content
+
+    @property
     def makeup(self) -> tuple[int, int, bool]:
         """How many members there are of which kind."""
         return self.n_members, self.n_consensus_members, self.ridge
@@ -81,20 +90,19 @@ class CommitteeNet:
 
     def fit(self, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None) -> CommitteeNet:
         """Train all networks, and learn the ridge; parameters and interruption are those of :class:`MultiHeadNet`."""
-        train, valid = self._split(X, y, groups, sample_weight)
-        self.shape_ = {"n_features": train.X.shape[1], "n_annotators": y.n_annotators, "n_outputs": y.n_outputs}
-        generators = self._generators()
+        dataset = RatingsDataset(X, y, sample_weight=sample_weight)
+        self.shape_ = {"n_features": dataset.X.shape[1], "n_annotators": y.n_annotators, "n_outputs": y.n_outputs}
+        sources = self._sources(dataset, groups)
         with plain_torch(self.n_threads):
-            self._initialize(generators)
+            self._initialize([source.generator for source in sources])
             if self.net.pretrain_epochs:
-                self._pretrain(generators, train)
-            if self.ridge:
-                self.module_.ridge = torch.from_numpy(_ridge_of(train)).to(self.net.device)
-            return self._train(generators, train, valid)._warn_if_little_is_learned(valid)
+                self._pretrain(dataset, sources)
+            told = self._learn_input(dataset, sources) if self.ridge else None
+            return self._train(dataset, sources, told, fill=True)._warn_if_little_is_learned(sources)
 
     def initialize(self) -> CommitteeNet:
         """Make the module, of the sizes in `shape_`."""
-        return self._initialize(self._generators())
+        return self._initialize([torch.Generator("cpu").manual_seed(seed) for seed in self._seeds()])
 
     def _initialize(self, generators: Sequence[torch.Generator]) -> CommitteeNet:
         """Draw all networks."""
@@ -109,19 +117,21 @@ class CommitteeNet:
         self, other: CommitteeNet, X: Any, y: Ratings, groups: Any = None, sample_weight: Any = None
     ) -> CommitteeNet:
         """Train on from another committee, whose ridge stays; see :meth:`MultiHeadNet.fit_from`."""
-        train, valid = self._split(X, y, groups, sample_weight)
+        dataset = RatingsDataset(X, y, sample_weight=sample_weight)
+        sources = self._sources(dataset, groups)
         with plain_torch(self.n_threads):
             self.module_, self.shape_ = copy.deepcopy(other.module_), other.shape_
             self._add_heads(y.n_annotators - len(self.module_.further_heads))
-            return self._train(self._generators(), train, valid)._warn_if_little_is_learned(valid)
+            return self._train(dataset, sources)._warn_if_little_is_learned(sources)
 
     def train_epoch(self, X: Any, y: Ratings, *, n_new: int = 0) -> CommitteeNet:
         """Train all networks one epoch more on everything; see :meth:`MultiHeadNet.train_epoch`."""
-        train = RatingsDataset(X, y)
+        dataset = RatingsDataset(X, y)
+        sources = [Source(torch.Generator("cpu").manual_seed(seed), dataset, None) for seed in self._seeds()]
         with plain_torch(self.n_threads):
             if n_new:
                 self._add_heads(n_new)
-            for rows in self._epochs(self.stacks_, self._generators(), (train, None), 1):
+            for rows in self._epochs(self.stacks_, dataset, sources, 1):
                 self.history += rows
         return self
 
@@ -142,17 +152,18 @@ class CommitteeNet:
             vars(self).update(kept)
             raise
 
-    def _split(
-        self, X: Any, y: Ratings, groups: Any, sample_weight: Any
-    ) -> tuple[RatingsDataset, RatingsDataset | None]:
-        """Return training and validation samples."""
-        dataset = RatingsDataset(X, y, sample_weight=sample_weight)
-        return self.net.train_split(dataset, groups=groups) if self.net.train_split else (dataset, None)
-
-    def _generators(self) -> list[torch.Generator]:
-        """Return what each member draws from: the seed of this thread, and the numbers that follow."""
+    def _seeds(self) -> list[int]:
+        """Return the seed of each network: that of this thread, and those that follow from it."""
         seed = (generator() or torch.default_generator).initial_seed()
-        return [torch.Generator("cpu").manual_seed(seed + n) for n in range(self.n_members + self.n_consensus_members)]
+        return member_seeds(seed, self.n_members + self.n_consensus_members)
+
+    def _sources(self, dataset: RatingsDataset, groups: Any) -> list[Source]:
+        """Return what each network draws from, and its training and validation samples."""
+        found, seeds = [], self._seeds()
+        for seed, split in zip(seeds, member_splits(self.net.train_split, seeds), strict=True):
+            train, valid = split(dataset, groups=groups) if split else (dataset, None)
+            found.append(Source(torch.Generator("cpu").manual_seed(seed), train, valid))
+        return found
 
     def _drawn(self, generators: Sequence[torch.Generator], shape: dict[str, int]) -> list[TrainedStack]:
         """Return new networks, of these sizes."""
@@ -179,23 +190,39 @@ class CommitteeNet:
             self.module_.add_heads(n_new)
         self._start_stacks()
 
-    def _pretrain(self, generators: list[torch.Generator], train: RatingsDataset) -> None:
+    def _pretrain(self, dataset: RatingsDataset, sources: list[Source]) -> None:
         """Train all members on the consensus, with a single head that becomes everybody's."""
-        first = self._drawn(generators, self.shape_ | {"n_annotators": 1})
-        for _ in self._epochs(first, generators, (train.as_consensus(), None), self.net.pretrain_epochs):
+        first = self._drawn([source.generator for source in sources], self.shape_ | {"n_annotators": 1})
+        sources = [replace(source, valid=None) for source in _of_consensus(dataset, sources)]
+        for _ in self._epochs(first, dataset, sources, self.net.pretrain_epochs):
             pass
         for each, start in zip(self.stacks_, first, strict=True):
             each.stack.start_from(start.stack)
 
+    def _learn_input(self, dataset: RatingsDataset, sources: list[Source]) -> np.ndarray | None:
+        """Learn the ridge and the principal components; return what ridges predict of samples that they do not know."""
+        X, told = dataset.X.numpy(), None
+        consensus = dataset.ratings.consensus().reshape(len(X), -1)
+        splits = [(each.train.rows, each.valid.rows) for each in sources[: self.n_members] if each.valid is not None]
+        if splits:
+            if isinstance(self.net.train_split, ValidationSplit) and self.net.train_split.chosen is not None:
+                splits = splits[:1]
+            ridge, told = fit_tuned_ridge(X, consensus, dataset.sample_weight, splits)
+        else:
+            ridge = fit_ridge(X, consensus, dataset.sample_weight)
+        content = fit_content(X, dataset.rows)
+        self.module_.learn_input(*(torch.from_numpy(each).to(self.net.device) for each in (ridge, content)))
+        return told
+
     def _train(
-        self, generators: list[torch.Generator], train: RatingsDataset, valid: RatingsDataset | None
+        self, dataset: RatingsDataset, sources: list[Source], told: np.ndarray | None = None, *, fill: bool = False
     ) -> CommitteeNet:
         """Run the epochs; an interruption keeps the best weights so far, and is passed on."""
         watched = SimpleNamespace(max_epochs=self.net.max_epochs, verbose=self.net.verbose, history=[])
         self._notify("on_train_begin", watched)
         interruption = None
         try:
-            for rows in self._epochs(self.stacks_, generators, (train, valid), self.net.max_epochs):
+            for rows in self._epochs(self.stacks_, dataset, sources, self.net.max_epochs):
                 self.history += rows
                 watched.history.append(_mean_of(rows))
                 self._notify("on_epoch_end", watched)
@@ -203,7 +230,9 @@ class CommitteeNet:
             interruption = error
         self._notify("on_train_end", watched)
         if self.history:
-            self._weigh(train if valid is None else valid, learned=valid is not None)
+            if fill:
+                self._fill_idle_heads(sources)
+            self._weigh(dataset, sources, told)
         if interruption is not None:
             n_whole = len(watched.history)
             raise KeyboardInterrupt(
@@ -213,22 +242,24 @@ class CommitteeNet:
         return self
 
     def _epochs(
-        self,
-        stacks: list[TrainedStack],
-        generators: list[torch.Generator],
-        data: tuple[RatingsDataset, RatingsDataset | None],
-        epochs: int,
+        self, stacks: list[TrainedStack], dataset: RatingsDataset, sources: list[Source], epochs: int
     ) -> Iterator[list[dict[str, Any]]]:
         """Train the networks on ratings, and those of the consensus on that."""
-        train, valid = data
-        tasks = [Task(stacks[0], generators[: self.n_members], train, valid)]
+        tasks = [Task(stacks[0], sources[: self.n_members])]
         if self.n_consensus_members:
-            train, valid = train.as_consensus(), None if valid is None else valid.as_consensus()
-            tasks.append(Task(stacks[1], generators[self.n_members :], train, valid))
+            tasks.append(Task(stacks[1], _of_consensus(dataset, sources[self.n_members :])))
         recipe = self._recipe()
         n_before = max((row["epoch"] for row in self.history), default=0)
         for rows in train_together(tasks, recipe, epochs, self.n_threads or torch.get_num_threads()):
             yield [row | {"epoch": n_before + row["epoch"]} for row in rows]
+
+    @torch.no_grad()
+    def _fill_idle_heads(self, sources: list[Source]) -> None:
+        """Give annotators whom a member has not been trained on the mean of its heads: theirs have not moved."""
+        heads = self.module_.members.heads
+        for own, source in zip(heads, sources, strict=False):
+            trained = torch.from_numpy(source.train.rated_by()).to(own.device)
+            own[~trained] = own[trained].mean(0)
 
     def _recipe(self) -> Recipe:
         """Return how every member is trained."""
@@ -243,31 +274,58 @@ class CommitteeNet:
             device=self.net.device,
         )
 
-    def _weigh(self, seen: RatingsDataset, *, learned: bool) -> None:
-        """Bring all parts to one mean and spread on some samples, and decide what each of them counts for."""
-        rows = seen.rows[:: -(-len(seen) // MOST_SAMPLES)]
-        predicted = in_passes(self.module_.mean_predictions, seen.X[torch.from_numpy(rows)], self.net.device)
-        own, further = np.split(predicted.double().numpy(), [self.n_members], axis=2)  # (n_outputs, n_samples, ...)
-        mean = own.mean(axis=2, keepdims=True)
-        spread = further.std(axis=1)  # (n_outputs, n_further)
-        slope = np.divide(mean.std(axis=1), spread, out=np.zeros_like(spread), where=spread > 0)
-        offset = mean.mean(axis=1) - slope * further.mean(axis=1)
-        sizes = [n for n in (self.n_members, self.n_consensus_members, int(self.ridge)) if n]
-        parts = np.concatenate([own, further * slope[:, None] + offset[:, None]], axis=2)
-        kinds = [each.mean(axis=2).T for each in np.split(parts, np.cumsum(sizes)[:-1], axis=2)]
-        consensus = seen.ratings.consensus().reshape(len(seen.X), -1)[rows] if learned else None
-        shares = committee_shares(kinds, sizes, consensus)
+    def _weigh(self, dataset: RatingsDataset, sources: list[Source], told: np.ndarray | None) -> None:
+        """Bring all parts to one mean and spread on some samples, and decide what each of them counts for.
+
+        They are samples that some networks have not been trained on, whose mean then counts, if there are any.
+        """
+        sizes = [n for n in (self.n_members, self.n_consensus_members) if n]
+        valid = [np.empty(0, dtype=int) if each.valid is None else each.valid.rows for each in sources]
+        unseen = unseen_by(valid, len(dataset.X))
+        kinds = np.split(unseen, [self.n_members], axis=1)[: len(sizes)]
+        rows = np.flatnonzero(np.all([each.any(axis=1) for each in kinds], axis=0))
+        learned = len(rows) > 0
+        if not learned:
+            rows, kinds, told = dataset.rows, [np.ones_like(each) for each in kinds], None
+        rows = rows[:: -(-len(rows) // MOST_SAMPLES)]
+        parts = in_passes(self.module_.mean_predictions, dataset.X[torch.from_numpy(rows)], self.net.device)
+        *networks, ridge = np.split(parts.double().numpy(), np.cumsum(sizes), axis=2)  # (n_outputs, n_rows, ...)
+        means = [mean_where(each, counts[rows]) for each, counts in zip(networks, kinds, strict=True)]
+        if self.ridge:
+            sizes.append(1)
+            means.append(ridge[:, :, 0] if told is None else told[rows].T)
+        consensus = dataset.ratings.consensus().reshape(len(dataset.X), -1)[rows] if learned else None
+        shares, slope, offset = standardized_shares(means, sizes, consensus)
         weights = np.repeat(shares / sizes, sizes)
-        self.module_.weigh(*(torch.from_numpy(each).float().to(self.net.device) for each in (weights, slope, offset)))
+        moves = (np.repeat(each[:, 1:], sizes[1:], axis=1) for each in (slope, offset))
+        self.module_.weigh(*(torch.from_numpy(each).float().to(self.net.device) for each in (weights, *moves)))
+
+    def predict_unseen(self, X: torch.Tensor, unseen: np.ndarray) -> np.ndarray:
+        """Return what the networks predict of samples, on average, that have not been trained on them.
+
+        Parameters
+        ----------
+        X : Tensor, shape (n_samples, n_features)
+            Features.
+        unseen : array of bool, shape (n_samples, n_members)
+            Which network has not been trained on which sample.
+
+        Returns
+        -------
+        array, shape (n_samples, n_outputs)
+        """
+        predicted = in_passes(self.module_.mean_predictions, X, self.net.device).double().numpy()
+        return mean_where(predicted[:, :, : self.n_members], unseen).T
 
     def _notify(self, name: str, watched: Any) -> None:
         """Tell the callbacks."""
         for callback in self.callbacks:
             getattr(callback, name)(watched)
 
-    def _warn_if_little_is_learned(self, valid: RatingsDataset | None) -> CommitteeNet:
+    def _warn_if_little_is_learned(self, sources: list[Source]) -> CommitteeNet:
         """Warn of networks that had the epochs to learn and did not, or did not come to their end."""
-        if valid is None or int(np.diff(valid.ratings.indptr)[valid.rows].sum()) < TELLING:
+        valid = [source.valid for source in sources if source.valid is not None]
+        if not valid or min(int(np.diff(each.ratings.indptr)[each.rows].sum()) for each in valid) < TELLING:
             return self
         members = [each for stack in self.stacks_ for each in stack.progress]
         judged = [each for each in members if each.ended or each.n_epochs >= LONG * self.net.patience]
@@ -299,11 +357,13 @@ class CommitteeNet:
         yield from hidden_blocks(self.module_, X, n_features=n_features, device=self.net.device, block_rows=block_rows)
 
 
-def _ridge_of(train: RatingsDataset) -> np.ndarray:
-    """Return the ridge of the consensus of training samples, (n_features + 1, n_outputs)."""
-    consensus = np.full((len(train.X), train.ratings.n_outputs), np.nan)
-    consensus[train.rows] = train.ratings.consensus().reshape(consensus.shape)[train.rows]
-    return fit_ridge(train.X.numpy(), consensus, train.sample_weight)
+def _of_consensus(dataset: RatingsDataset, sources: list[Source]) -> list[Source]:
+    """Return the same samples of a dataset with their consensus as the only annotator."""
+    whole = dataset.as_consensus()
+    return [
+        replace(each, train=whole.take(each.train.rows), valid=each.valid and whole.take(each.valid.rows))
+        for each in sources
+    ]
 
 
 def _mean_of(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_annoser.network._stack import MemberStack
@@ -13,7 +14,7 @@ class CommitteeModule(nn.Module):
 
     A further part is a network of the consensus, or the ridge: its column is its prediction, moved to the mean and
     spread of what the members predict, times its weight. Such a column counts once in everybody's head, until heads
-    are replaced.
+    are replaced. The last columns are principal components of the features, which do not count until then.
 
     Parameters
     ----------
@@ -26,10 +27,11 @@ class CommitteeModule(nn.Module):
     """
 
     ridge: Tensor | None
+    content: Tensor  # (n_features + 1, n_content), the offset last
     weights: Tensor  # (n_members,)
     slope: Tensor  # (n_outputs, n_further), and the same for the next
     offset: Tensor
-    further_heads: Tensor  # (n_annotators, n_outputs, n_further)
+    further_heads: Tensor  # (n_annotators, n_outputs, n_further + n_content)
 
     def __init__(self, members: MemberStack, consensus: MemberStack | None = None, ridge: Tensor | None = None) -> None:
         super().__init__()
@@ -37,17 +39,29 @@ class CommitteeModule(nn.Module):
         self.n_consensus = 0 if consensus is None else consensus.n_members
         n_further, device = self.n_consensus + (ridge is not None), members.heads.device
         self.register_buffer("ridge", ridge)
+        self.register_buffer("content", torch.zeros((members.shared[0].shape[1] + 1, 0), device=device))
         self.register_buffer("weights", torch.full((members.n_members,), 1 / members.n_members, device=device))
         for name, value in (("slope", 1.0), ("offset", 0.0)):
             self.register_buffer(name, torch.full((members.n_outputs, n_further), value, device=device))
         shape = (members.heads.shape[1], members.n_outputs, n_further)
         self.register_buffer("further_heads", torch.ones(shape, device=device))
 
+    @property
+    def n_content(self) -> int:
+        """How many of the hidden features, the last ones, are principal components of the features."""
+        return self.content.shape[1]
+
+    def learn_input(self, ridge: Tensor, content: Tensor) -> None:
+        """Take the ridge, and the principal components, that have been learned from the features."""
+        self.ridge, self.content = ridge, content
+        self.further_heads = F.pad(self.further_heads, (0, self.n_content))
+
     def hidden(self, X: Tensor) -> Tensor:
         """Return what the heads see of features (n_samples, n_features): (n_outputs, n_samples, n_hidden)."""
         own = self.members.hidden(X.expand(self.members.n_members, -1, -1)).permute(1, 2, 0, 3).flatten(2)
         further = self._further(X) * self.slope.unsqueeze(1) + self.offset.unsqueeze(1)
-        return torch.cat([own, further], dim=2)
+        content = torch.addmm(self.content[-1], X, self.content[:-1]).expand(len(own), -1, -1)
+        return torch.cat([own, further, content], dim=2)
 
     def mean_predictions(self, X: Tensor) -> Tensor:
         """Return what each part predicts on average over annotators, (n_outputs, n_samples, n_members + n_further)."""

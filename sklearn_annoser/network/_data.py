@@ -150,6 +150,11 @@ class RatingsDataset(torch.utils.data.Dataset):
         values[:, np.isnan(values).all(axis=0)] = 0  # an output that is not rated here
         return torch.from_numpy(np.nanvar(values, axis=0))
 
+    def rated_by(self) -> np.ndarray:
+        """Return which annotators have rated some of the samples, (n_annotators,)."""
+        _, take = self.ratings_of(self.rows)
+        return np.bincount(self.ratings.codes[take], minlength=self.ratings.n_annotators) > 0
+
     def as_consensus(self) -> RatingsDataset:
         """Return the same samples with their consensus as the only annotator."""
         return RatingsDataset(self.X, self.ratings.as_consensus(), sample_weight=self.sample_weight).take(self.rows)

@@ -47,6 +47,33 @@ def committee_shares(
     return learned_share * weights / weights.sum() + (1 - learned_share) * equal
 
 
+def standardized_shares(
+    predicted: Sequence[np.ndarray], sizes: Sequence[int], consensus: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bring all groups to the mean and spread of the first, and return how much each then counts.
+
+    Parameters
+    ----------
+    predicted : sequence of arrays, shape (n_outputs, n_samples)
+        Mean prediction of each group of members.
+    sizes, consensus
+        As in :func:`committee_shares`.
+
+    Returns
+    -------
+    shares : array, shape (n_groups,)
+        They sum to 1.
+    slope, offset : arrays, shape (n_outputs, n_groups)
+        What the predictions of each group are multiplied with, and what is then added.
+    """
+    parts = np.stack(predicted, axis=1)  # (n_outputs, n_groups, n_samples)
+    mean, spread = parts.mean(axis=2), parts.std(axis=2)
+    slope = np.divide(spread[:, :1], spread, out=np.zeros_like(spread), where=spread > 0)
+    offset = mean[:, :1] - slope * mean
+    moved = parts * slope[:, :, None] + offset[:, :, None]
+    return committee_shares(moved.transpose(1, 2, 0), sizes, consensus), slope, offset
+
+
 def _centred(values: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Return values less the mean of those given of each output."""
     values = np.where(given, values, 0).astype(np.float64)

@@ -47,11 +47,11 @@ class MemberStack(nn.Module):
         """The number of networks."""
         return len(self.heads)
 
-    def part(self, members: range) -> MemberStack:
+    def part(self, members: Sequence[int]) -> MemberStack:
         """Return a copy of some of the networks."""
         part = copy.deepcopy(self)
         for weight in part.parameters():
-            weight.data = weight.data[members.start : members.stop].clone()
+            weight.data = weight.data[list(members)]
         return part
 
     def hidden(self, X: Tensor) -> Tensor:

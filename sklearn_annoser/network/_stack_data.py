@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,9 +15,9 @@ from sklearn_annoser.network._data import RatingsDataset
 
 @dataclass(frozen=True, slots=True)
 class StackBatch:
-    """Some samples for each member, and all of their ratings, filled up to the largest number of heads and ratings."""
+    """Some samples for each member, and all of their ratings, filled up to the largest number of each."""
 
-    X: Tensor  # (n_members, n_samples, n_features)
+    X: Tensor  # (n_members, n_samples, n_features): the filling is samples without their ratings
     heads: Tensor  # (n_members, n_heads): the heads that a member's ratings need, each once, then n_annotators
     pairs: Tensor  # (n_members, n_ratings): a rating's place in (n_samples, n_heads), flattened, then 0
     y: Tensor  # (n_members, n_outputs, n_ratings)
@@ -28,32 +29,29 @@ class StackBatch:
             return self
         return StackBatch(**{each.name: getattr(self, each.name).to(device) for each in fields(self)})
 
-    def for_members(self, n_members: int) -> StackBatch:
-        """Return a batch of one member as that of several."""
-        sizes = {each.name: [-1] * (getattr(self, each.name).ndim - 1) for each in fields(self)}
-        return StackBatch(**{name: getattr(self, name).expand(n_members, *rest) for name, rest in sizes.items()})
 
-
-def cut_batch(dataset: RatingsDataset, positions: np.ndarray) -> StackBatch:
-    """Return the samples at some positions of a dataset, (n_members, n_samples), with their ratings."""
-    n_members, n_samples = positions.shape
+def cut_batch(dataset: RatingsDataset, rows: Sequence[np.ndarray]) -> StackBatch:
+    """Return the samples in some rows of a dataset for each member, with their ratings."""
+    n_members, n_samples = len(rows), max(map(len, rows))
     n_annotators = dataset.ratings.n_annotators
-    rows = dataset.rows[positions.ravel()]
-    counts, take = dataset.ratings_of(rows)
-    sample = np.repeat(np.arange(len(rows)), counts)
+    filled = np.stack([each if len(each) == n_samples else np.resize(each, n_samples) for each in rows])
+    first = np.arange(n_members) * n_samples
+    counts, take = dataset.ratings_of(np.concatenate(rows))
+    place = np.concatenate([at + np.arange(len(each)) for at, each in zip(first, rows, strict=True)])
+    sample = np.repeat(place, counts)
     member = sample // n_samples
     keys, key = np.unique(member * n_annotators + dataset.ratings.codes[take], return_inverse=True)
-    n_heads, place = _number_within(keys // n_annotators, n_members)
+    n_heads, number = _number_within(keys // n_annotators, n_members)
     heads = np.full((n_members, n_heads), n_annotators)
-    heads[keys // n_annotators, place] = keys % n_annotators
+    heads[keys // n_annotators, number] = keys % n_annotators
     n_ratings, slot = _number_within(member, n_members)
     pairs = np.zeros((n_members, n_ratings), dtype=np.int64)
-    pairs[member, slot] = sample % n_samples * n_heads + place[key]
+    pairs[member, slot] = sample % n_samples * n_heads + number[key]
     values, weights = dataset.values_of(take)
     y, weight = np.zeros((2, n_members, values.shape[1], n_ratings), dtype=np.float32)
     y[member, :, slot] = values
     weight[member, :, slot] = 1 if weights is None else weights
-    X = dataset.X.index_select(0, torch.from_numpy(rows)).view(n_members, n_samples, -1)
+    X = dataset.X.index_select(0, torch.from_numpy(filled.ravel())).view(n_members, n_samples, -1)
     return StackBatch(X, *map(torch.from_numpy, (heads, pairs, y, weight)))
 
 

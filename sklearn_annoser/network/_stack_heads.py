@@ -31,7 +31,10 @@ class LazyHeads:
         self.start([0.0] * len(heads), 0)
 
     def start(self, decay: Sequence[float], most_steps: int) -> None:
-        """Start an epoch of at most so many steps, with each member's weight decay times its learning rate."""
+        """Start an epoch of at most so many steps, with each member's weight decay times its learning rate.
+
+        The first members may go on when the last ones have finished.
+        """
         self.decay = self.weight.new_tensor(decay).view(-1, 1, 1)
         self.decays = any(decay)
         tables = [idle_steps(1.0, self.momentum, each).up_to(most_steps)[: most_steps + 1] for each in decay]
@@ -66,23 +69,23 @@ class LazyHeads:
         assert weight.grad is not None
         velocity = self.moving.mul_(self.momentum).add_(weight.grad)
         if self.decays:
-            velocity.addcmul_(self.decay, weight)
+            velocity.addcmul_(self.decay[: len(weight)], weight)
         self.n_steps += 1
         # The filling is there several times, but each time with the same values: its gradient is 0.
         self.weight.flatten(0, 1).index_copy_(0, self.place, (weight - velocity).flatten(0, 1))
         self.velocity.flatten(0, 1).index_copy_(0, self.place, velocity.flatten(0, 1))
         self.done.flatten().index_fill_(0, self.place, self.n_steps)
 
-    def finish(self) -> None:
-        """Bring all rows to the present step, in chunks of bounded memory."""
-        for member in range(len(self.weight)):
+    def finish(self, members: range) -> None:
+        """Bring all rows of some members to the present step, in chunks of bounded memory."""
+        for member in members:
             for start in range(0, self.weight.shape[1], CHUNK_ROWS):
                 rows = slice(start, start + CHUNK_ROWS)
                 moved = self._caught_up(
                     member, *(each[member, rows] for each in (self.done, self.weight, self.velocity))
                 )
                 self.weight[member, rows], self.velocity[member, rows] = moved
-        self.done.fill_(self.n_steps)
+            self.done[member] = self.n_steps
 
     @torch.no_grad()
     def _caught_up(self, member: Tensor | int, done: Tensor, weight: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:

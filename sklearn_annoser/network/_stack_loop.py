@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sklearn_annoser.network._data import RatingsDataset
 from sklearn_annoser.network._stack import MemberStack
-from sklearn_annoser.network._stack_training import Progress, Recipe, StackTraining
+from sklearn_annoser.network._stack_training import Member, Progress, Recipe, Source, StackTraining
 from sklearn_annoser.network._torch_state import plain_torch
 
 
@@ -27,18 +26,16 @@ class TrainedStack:
     velocities: list[Tensor] | None = None
     progress: list[Progress] = field(default_factory=list)
 
-    def trainings(self, recipe: Recipe, generators: list[torch.Generator], n_parts: int) -> list[StackTraining]:
+    def trainings(self, recipe: Recipe, sources: list[Source], n_parts: int) -> list[StackTraining]:
         """Return trainings of about equal parts of the members."""
         n, n_parts = self.stack.n_members, min(n_parts, self.stack.n_members)
         ends = [n * part // n_parts for part in range(n_parts + 1)]
-        return [
-            StackTraining(self.stack, range(*part), recipe, generators, self.lrs, self.velocities)
-            for part in pairwise(ends)
-        ]
+        members = [Member(*each) for each in zip(range(n), sources, map(Progress, self.lrs), strict=True)]
+        return [StackTraining(self.stack, members[slice(*part)], recipe, self.velocities) for part in pairwise(ends)]
 
     def take(self, trainings: list[StackTraining], *, moving: bool) -> None:
         """Take over where the trainings of all parts have come to: rates, and velocities where weights are the last."""
-        self.progress = [each for training in trainings for each in training.progress.values()]
+        self.progress = [each for training in trainings for each in training.progress]
         self.lrs = [each.lr for each in self.progress]
         together = zip(*(training.velocities for training in trainings), strict=True)
         self.velocities = [torch.cat(parts) for parts in together] if moving else None
@@ -46,12 +43,10 @@ class TrainedStack:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A stack to train, with what its members draw from, and the data."""
+    """A stack to train, and what each of its members learns from."""
 
     trained: TrainedStack
-    generators: list[torch.Generator]
-    train: RatingsDataset
-    valid: RatingsDataset | None
+    sources: list[Source]
 
 
 def train_together(tasks: list[Task], recipe: Recipe, epochs: int, n_threads: int) -> Iterator[list[dict[str, Any]]]:
@@ -60,9 +55,9 @@ def train_together(tasks: list[Task], recipe: Recipe, epochs: int, n_threads: in
     So many threads of Python have parts of the stacks to train. They meet at the end of an epoch only: threads of torch
     would at every product, and wait for each other where cores are busy.
     """
-    parts = [task.trained.trainings(recipe, task.generators, n_threads) for task in tasks]
+    parts = [task.trained.trainings(recipe, task.sources, n_threads) for task in tasks]
     running = [
-        (task.trained.name, training.run(task.train, task.valid, epochs))
+        (task.trained.name, training.run(epochs))
         for task, trainings in zip(tasks, parts, strict=True)
         for training in trainings
     ]
@@ -80,7 +75,7 @@ def train_together(tasks: list[Task], recipe: Recipe, epochs: int, n_threads: in
                 training.is_interrupted = True
             raise
     for task, trainings in zip(tasks, parts, strict=True):
-        task.trained.take(trainings, moving=task.valid is None)
+        task.trained.take(trainings, moving=task.sources[0].valid is None)
 
 
 def _next_epoch(running: tuple[str, Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:

@@ -8,15 +8,20 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Checkpoint
 
 from sklearn_annoser import AnnotatorCommittee, AnnotatorMappedRegressor, AnnotatorMapper, Ratings
-from sklearn_annoser.network import _stack_training, seeded
+from sklearn_annoser.metrics._within import within_correlation
+from sklearn_annoser.network import _stack_training
+from sklearn_annoser.network._member_splits import mean_where, member_seeds, member_splits, unseen_by
 from tests.estimators.cases import SOURCE, TARGET, enrollment
 
 X, RATINGS, GROUPS = SOURCE.X[:400], SOURCE.ratings[:400], SOURCE.groups[:400]
+N_CONTENT = X.shape[1]
+SEED = np.random.RandomState(0).randint(2**31 - 1)
 SETTINGS = {"n_hidden": 16, "lr": 0.05, "max_epochs": 4, "pretrain_epochs": 1, "random_state": 0, "n_threads": 1}
 
 
@@ -43,25 +48,62 @@ def parts_of(model, features):
 # ---------------------------------------------------------------------- what it consists of
 
 
-def test_the_first_member_is_the_network_that_is_trained_alone(model):
-    one = AnnotatorMappedRegressor(**SETTINGS).fit(X, RATINGS, groups=GROUPS)
-    own = model.net_.module_.members.stacked_heads()[0].numpy()
-    np.testing.assert_allclose(own, one._unit_heads, atol=1e-5)
-    rows = (
-        model.history_[model.history_["member"] == "network 0"].drop(columns=["member", "dur"]).reset_index(drop=True)
-    )
-    np.testing.assert_allclose(rows, one.history_[rows.columns], rtol=1e-4)
+def seeds_of(n_networks):
+    """Return the `random_state` of each network of a committee whose own is 0."""
+    return [0, *(SEED + number for number in range(1, n_networks))]
+
+
+def unequal(seed=0):
+    """Groups of 1 to 60 samples."""
+    return np.repeat(np.arange(20), np.random.default_rng(seed).integers(1, 60, 20))[: len(X)]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("groups", [GROUPS, unequal()], ids=["equal groups", "unequal groups"])
+def test_each_member_is_the_network_that_is_trained_alone(groups, n_threads):
+    settings = SETTINGS | {"max_epochs": 12, "lr": 0.1, "patience": 3, "lr_patience": 1, "batch_size": 27}
+    settings["weight_decay"] = 1e-3
+    model = committee(**settings | {"n_threads": n_threads}).fit(X, RATINGS, groups=groups)
+    lengths, steps = set(), set()
+    for number, seed in enumerate(seeds_of(3)):
+        one = AnnotatorMappedRegressor(**settings | {"random_state": seed}).fit(X, RATINGS, groups=groups)
+        own = model.net_.module_.members.stacked_heads()[number].numpy()
+        np.testing.assert_allclose(own, one._unit_heads, atol=1e-4)
+        rows = model.history_[model.history_["member"] == f"network {number}"].drop(columns=["member", "dur"])
+        np.testing.assert_allclose(rows, one.history_[rows.columns], rtol=1e-3, atol=1e-4)
+        lengths.add(len(rows))
+        train = one._validation_splits(np.random.RandomState(seed).randint(2**31 - 1))[0].rows(len(X), groups)[0]
+        steps.add(-(-len(train) // 27))
+    assert len(lengths) > 1
+    assert (len(steps) > 1) == (groups is not GROUPS)
 
 
 def test_a_network_of_the_consensus_is_the_aggregate_that_is_trained_alone():
     model = committee(n_members=1, n_consensus_members=1).fit(X, RATINGS, groups=GROUPS)
-    net = model.net_
-    seed = np.random.RandomState(0).randint(2**31 - 1)
-    aggregate = AnnotatorMappedRegressor(**SETTINGS | {"variant": "aggregate"})
-    alone = aggregate._make_net(train_split=aggregate._validation_split(seed))
-    with seeded(seed + 1):
-        alone.fit(X, model._unit_scale.to_unit(RATINGS).as_consensus(), groups=GROUPS)
-    np.testing.assert_allclose(net.module_.consensus.stacked_heads()[0], alone.module_.stacked_heads(), atol=1e-5)
+    settings = SETTINGS | {"variant": "aggregate", "random_state": seeds_of(2)[1]}
+    alone = AnnotatorMappedRegressor(**settings).fit(X, RATINGS, groups=GROUPS)
+    np.testing.assert_allclose(model.net_.module_.consensus.stacked_heads()[0], alone._unit_heads, atol=1e-5)
+
+
+def test_members_share_a_validation_split_that_is_given():
+    validation = np.isin(GROUPS, np.unique(GROUPS)[:3])
+    model = committee(n_members=2, n_consensus_members=0, ridge=False).fit(X, RATINGS, validation=validation)
+    for number, seed in enumerate(seeds_of(2)):
+        one = AnnotatorMappedRegressor(**SETTINGS | {"random_state": seed}).fit(X, RATINGS, validation=validation)
+        np.testing.assert_allclose(model.net_.module_.members.stacked_heads()[number], one._unit_heads, atol=1e-5)
+
+
+def test_whoever_a_member_has_not_been_trained_on_has_the_mean_of_its_heads():
+    dense = RATINGS.to_dense()
+    dense[:, 0] = np.nan
+    dense[GROUPS == GROUPS[0], 0] = 0.5
+    rare = Ratings.from_dense(dense, annotators=RATINGS.annotators, scale=RATINGS.scale)
+    model = committee(n_members=6, n_consensus_members=0).fit(X, rare, groups=GROUPS)
+    splits = model._validation_splits(SEED)
+    trained = [GROUPS[0] in GROUPS[split.rows(len(X), GROUPS)[0]] for split in splits]
+    assert 0 < sum(trained) < 6
+    for heads, known in zip(model.net_.module_.members.stacked_heads(), trained, strict=True):
+        assert np.allclose(heads[0], heads[1:].mean(0), atol=1e-6) == (not known)
 
 
 def test_predictions_are_the_weighted_mean_of_the_parts(model):
@@ -73,31 +115,58 @@ def test_predictions_are_the_weighted_mean_of_the_parts(model):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_all_parts_have_the_mean_and_spread_of_the_members_on_the_validation_samples(model):
+def test_all_kinds_have_the_mean_and_spread_of_the_members_on_samples_that_are_unseen(model):
     module = model.net_.module_
-    seed = np.random.RandomState(0).randint(2**31 - 1)
-    valid = model._validation_split(seed).rows(len(X), GROUPS)[1]
-    parts = parts_of(model, X[valid])
-    own = parts[:, :, :3].mean(2)
-    further = parts[:, :, 3:] * module.slope.numpy() + module.offset.numpy()
-    weights = further.std(0) / own.std(0)[:, None]  # (n_outputs, n_further)
-    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-4)
-    np.testing.assert_allclose(further.mean(0), weights * own.mean(0)[:, None], atol=1e-5)
-    assert weights[0].sum() + module.weights.sum() == pytest.approx(1, abs=1e-4)
+    splits = member_splits(model._validation_split(SEED), member_seeds(SEED, 5))
+    unseen = unseen_by([split.rows(len(X), GROUPS)[1] for split in splits], len(X))
+    rows = unseen[:, :3].any(axis=1) & unseen[:, 3:].any(axis=1)
+    parts = parts_of(model, X[rows])
+    own = mean_where(parts[:, :, :3].transpose(1, 0, 2), unseen[rows, :3]).T
+    further = parts[:, :, 3:5] * module.slope.numpy()[:, :2] + module.offset.numpy()[:, :2]
+    further = mean_where(further.transpose(1, 0, 2), unseen[rows, 3:]).T
+    weight = further.std(0) / own.std(0)
+    np.testing.assert_allclose(weight[0], weight[1], rtol=1e-4)
+    np.testing.assert_allclose(further.mean(0), weight * own.mean(0), atol=1e-5)
+    assert 0 < 2 * weight[0] + module.weights.sum() < 1
+
+
+def test_the_prior_learns_its_correlation_from_samples_that_are_unseen(model):
+    splits = model._validation_splits(SEED)
+    valid = [split.rows(len(X), GROUPS)[1] for split in splits]
+    unseen = unseen_by(valid, len(X))
+    rows = unseen.any(axis=1)
+    predicted = mean_where(parts_of(model, X)[:, :, :3].transpose(1, 0, 2), unseen).T
+    told = RATINGS[rows]
+    expected = within_correlation(predicted[rows][told.rows], told)
+    np.testing.assert_allclose(model.prior_.correlation, expected, rtol=1e-3)
+    hidden = np.concatenate([block for _, block in model.iter_hidden(X[rows])])
+    np.testing.assert_allclose(model.prior_.mean[:, :-1], hidden.mean(axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_hidden_features_are_principal_components_of_the_input(model):
+    n_content = model.prior_.n_content
+    assert n_content == min(X.shape[1], 128)
+    hidden = np.concatenate([block for _, block in model.iter_hidden(X)])[:, :, -n_content:]
+    np.testing.assert_array_equal(hidden[:, 0], hidden[:, 1])
+    found = PCA(n_content, svd_solver="full").fit_transform(X.astype(np.float64))
+    found /= np.sqrt(found.var(axis=0).sum())
+    np.testing.assert_allclose(np.abs(hidden[:, 0]), np.abs(found), atol=1e-4)
+    assert (model.heads_[:, :, -n_content - 1 : -1] == 0).all()
+    assert committee(ridge=False).fit(X, RATINGS).prior_.n_content == 0
 
 
 def test_heads_stand_side_by_side(model):
-    assert model.heads_.shape == (12, 2, 3 * 16 + 2 + 1 + 1)
+    assert model.heads_.shape == (12, 2, 3 * 16 + 2 + 1 + N_CONTENT + 1)
     assert model.predict_annotators(X).shape == (400, 12, 2)
     _, hidden = next(model.iter_hidden(X[:5]))
-    assert hidden.shape == (5, 2, 51)
+    assert hidden.shape == (5, 2, 51 + N_CONTENT)
 
 
 @pytest.mark.parametrize("makeup", [(2, 0, False), (1, 0, True), (1, 2, False), (2, 1, True)])
 def test_every_part_can_be_left_out(makeup):
     names = ("n_members", "n_consensus_members", "ridge")
     model = committee(**dict(zip(names, makeup, strict=True))).fit(X, RATINGS, groups=GROUPS)
-    assert model.heads_.shape[2] == 16 * makeup[0] + makeup[1] + makeup[2] + 1
+    assert model.heads_.shape[2] == 16 * makeup[0] + makeup[1] + makeup[2] * (1 + N_CONTENT) + 1
     assert np.isfinite(model.predict(X)).all()
 
 
@@ -270,11 +339,11 @@ def test_a_training_that_did_not_end_is_told():
 def test_an_interruption_keeps_the_best_weights_if_there_are_any(epoch, n_threads, monkeypatch):
     plain, calls = _stack_training.StackTraining._validate, []
 
-    def interrupted(self, valid):
+    def interrupted(self):
         calls.append(1)
         if len(calls) > epoch * 2 * n_threads:
             raise KeyboardInterrupt
-        return plain(self, valid)
+        return plain(self)
 
     monkeypatch.setattr(_stack_training.StackTraining, "_validate", interrupted)
     model = committee(n_threads=n_threads)
@@ -289,7 +358,7 @@ def test_an_interruption_keeps_the_best_weights_if_there_are_any(epoch, n_thread
 def test_a_failed_epoch_leaves_it_as_it_was(model, monkeypatch):
     before = model.predict(X)
 
-    def fails(self):
+    def fails(self, members):
         raise MemoryError
 
     monkeypatch.setattr("sklearn_annoser.network._stack_heads.LazyHeads.finish", fails)

@@ -10,7 +10,7 @@ from sklearn_annoser.network._stack import MemberStack
 from sklearn_annoser.network._stack_data import cut_batch
 from sklearn_annoser.network._stack_heads import LazyHeads
 from sklearn_annoser.network._stack_loop import Task, TrainedStack, train_together
-from sklearn_annoser.network._stack_training import Progress, Recipe
+from sklearn_annoser.network._stack_training import Progress, Recipe, Source
 from sklearn_annoser.network._torch_state import plain_torch
 from tests.network.cases import GROUPS, RATINGS, X, make_net
 
@@ -39,6 +39,8 @@ def together(ratings, sample_weight, settings, n_threads=1):
     dataset = RatingsDataset(X, ratings, sample_weight=sample_weight)
     train, valid = net.train_split(dataset, groups=GROUPS) if net.train_split else (dataset, None)
     generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+    sources = [Source(each, train, valid) for each in generators]
+    of_consensus = [Source(each, train.as_consensus(), None) for each in generators]
     sizes = {"n_features": X.shape[1], "n_outputs": 2, "n_hidden": 16}
     recipe = Recipe(
         momentum=0.9,
@@ -50,16 +52,16 @@ def together(ratings, sample_weight, settings, n_threads=1):
         device="cpu",
     )
 
-    def run(n_annotators, data, start, epochs):
+    def run(n_annotators, sources, start, epochs):
         stack = MemberStack.drawn(generators, sizes | {"n_annotators": n_annotators})
         if start is not None:
             stack.start_from(start())
-        task = Task(TrainedStack("network", stack, [net.lr] * 3), generators, *data)
+        task = Task(TrainedStack("network", stack, [net.lr] * 3), sources)
         return stack, [row for rows in train_together([task], recipe, epochs, n_threads) for row in rows]
 
     with plain_torch(1):
-        start = lambda: run(1, (train.as_consensus(), None), None, net.pretrain_epochs)[0]  # noqa: E731
-        return run(ratings.n_annotators, (train, valid), start if net.pretrain_epochs else None, net.max_epochs)
+        start = lambda: run(1, of_consensus, None, net.pretrain_epochs)[0]  # noqa: E731
+        return run(ratings.n_annotators, sources, start if net.pretrain_epochs else None, net.max_epochs)
 
 
 BASE = {"max_epochs": 5, "lr": 0.2, "module__dropout": 0.2, "batch_size": 27}
@@ -114,7 +116,7 @@ def test_a_batch_has_the_ratings_of_each_members_samples():
     dataset = RatingsDataset(X, ratings, sample_weight=WEIGHT)
     dense = ratings.to_dense()
     positions = np.array([[3, 1, 2], [50, 90, 3]])
-    batch = cut_batch(dataset, positions)
+    batch = cut_batch(dataset, dataset.rows[positions])
     for member, rows in enumerate(dataset.rows[positions]):
         np.testing.assert_array_equal(batch.X[member], X[rows])
         found = np.full((len(rows), ratings.n_annotators, 2), np.nan)
@@ -150,7 +152,7 @@ def test_heads_that_are_not_read_move_on_as_under_the_dense_optimizer():
             optimizer.step()
         rows.grad = gradient * lrs[:, None, None]
         heads.step(rows)
-    heads.finish()
+    heads.finish(range(2))
     np.testing.assert_allclose(heads.weight[:, :-1], torch.stack(dense).detach(), rtol=1e-5, atol=1e-5)
 
 
