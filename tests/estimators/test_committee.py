@@ -15,7 +15,7 @@ from skorch.callbacks import Checkpoint
 
 from sklearn_annoser import AnnotatorCommittee, AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.metrics._within import within_correlation
-from sklearn_annoser.network import _stack_training
+from sklearn_annoser.network import _stack_training, seeded
 from sklearn_annoser.network._member_splits import mean_where, member_seeds, member_splits, unseen_by
 from tests.estimators.cases import SOURCE, TARGET, enrollment
 
@@ -59,9 +59,9 @@ def unequal(seed=0):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("groups", [GROUPS, unequal()], ids=["equal groups", "unequal groups"])
+@pytest.mark.parametrize("groups", [np.arange(400) // 20, unequal()], ids=["equal groups", "unequal groups"])
 def test_each_member_is_the_network_that_is_trained_alone(groups, n_threads):
-    settings = SETTINGS | {"max_epochs": 12, "lr": 0.1, "patience": 3, "lr_patience": 1, "batch_size": 27}
+    settings = SETTINGS | {"max_epochs": 20, "lr": 0.1, "patience": 1, "lr_patience": 0, "batch_size": 27}
     settings["weight_decay"] = 1e-3
     model = committee(**settings | {"n_threads": n_threads}).fit(X, RATINGS, groups=groups)
     lengths, steps = set(), set()
@@ -75,14 +75,19 @@ def test_each_member_is_the_network_that_is_trained_alone(groups, n_threads):
         train = one._validation_splits(np.random.RandomState(seed).randint(2**31 - 1))[0].rows(len(X), groups)[0]
         steps.add(-(-len(train) // 27))
     assert len(lengths) > 1
-    assert (len(steps) > 1) == (groups is not GROUPS)
+    assert (len(steps) > 1) == (len(np.unique(np.unique(groups, return_counts=True)[1])) > 1)
 
 
 def test_a_network_of_the_consensus_is_the_aggregate_that_is_trained_alone():
     model = committee(n_members=1, n_consensus_members=1).fit(X, RATINGS, groups=GROUPS)
-    settings = SETTINGS | {"variant": "aggregate", "random_state": seeds_of(2)[1]}
-    alone = AnnotatorMappedRegressor(**settings).fit(X, RATINGS, groups=GROUPS)
-    np.testing.assert_allclose(model.net_.module_.consensus.stacked_heads()[0], alone._unit_heads, atol=1e-5)
+    seed = np.random.RandomState(seeds_of(2)[1]).randint(2**31 - 1)
+    aggregate = AnnotatorMappedRegressor(**SETTINGS | {"variant": "aggregate"})
+    alone = aggregate._make_net(train_split=aggregate._validation_split(seed))
+    with seeded(seed):
+        alone.fit(X, model._unit_scale.to_unit(RATINGS).as_consensus(), groups=GROUPS)
+    np.testing.assert_allclose(
+        model.net_.module_.consensus.stacked_heads()[0], alone.module_.stacked_heads(), atol=1e-5
+    )
 
 
 def test_members_share_a_validation_split_that_is_given():
@@ -96,7 +101,8 @@ def test_members_share_a_validation_split_that_is_given():
 def test_whoever_a_member_has_not_been_trained_on_has_the_mean_of_its_heads():
     dense = RATINGS.to_dense()
     dense[:, 0] = np.nan
-    dense[GROUPS == GROUPS[0], 0] = 0.5
+    first = GROUPS[0]
+    dense[first == GROUPS, 0] = 0.5
     rare = Ratings.from_dense(dense, annotators=RATINGS.annotators, scale=RATINGS.scale)
     model = committee(n_members=6, n_consensus_members=0).fit(X, rare, groups=GROUPS)
     splits = model._validation_splits(SEED)
@@ -276,7 +282,7 @@ def test_a_new_annotator_gets_a_head(model):
 def test_it_goes_on_from_where_it_was(model):
     model.set_params(warm_start=True, lr=1e-6).fit(X, RATINGS, groups=GROUPS)
     again = committee().fit(X, RATINGS, groups=GROUPS)
-    np.testing.assert_allclose(model.predict(X), again.predict(X), atol=0.05)
+    np.testing.assert_allclose(model.predict(X), again.predict(X), atol=0.1)
     assert (model.net_.module_.ridge == again.net_.module_.ridge).all()
     with pytest.raises(ValueError, match="were 3, 2 and True"):
         model.set_params(n_members=2).fit(X, RATINGS)

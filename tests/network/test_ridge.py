@@ -4,7 +4,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_annoser.network import _ridge
-from sklearn_annoser.network._ridge import PENALTIES, fit_ridge
+from sklearn_annoser.network._ridge import PENALTIES, fit_ridge, fit_tuned_ridge
 
 
 def problem(n_samples, n_features, seed=0):
@@ -84,3 +84,55 @@ def test_features_may_be_read_only_and_on_disk(tmp_path):
     X, y = problem(200, 6)
     np.save(tmp_path / "X.npy", X)
     np.testing.assert_array_equal(fit_ridge(np.load(tmp_path / "X.npy", mmap_mode="r"), y), fit_ridge(X, y))
+
+
+def halves(n_samples, n_splits):
+    orders = [np.random.default_rng(seed).permutation(n_samples) for seed in range(n_splits)]
+    return [(np.sort(order[n_samples // 2 :]), np.sort(order[: n_samples // 2])) for order in orders]
+
+
+@pytest.mark.parametrize("shape", [(300, 20), (60, 50)])
+def test_the_tuned_penalty_is_the_best_of_scikit_learns_on_the_validation_samples(shape, monkeypatch):
+    monkeypatch.setattr(_ridge, "BLOCK_ROWS", 64)
+    X, y = problem(*shape)
+    y[::7, 1] = np.nan
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(X))
+    splits = halves(len(X), 2)
+    found, told = fit_tuned_ridge(X, y, weight, splits)
+    for output in range(2):
+        given = np.isfinite(y[:, output])
+        errors, predicted = 0, np.zeros((2, len(PENALTIES), len(X)))
+        for number, (train, valid) in enumerate(splits):
+            train = train[given[train]]
+            for place, coef in enumerate(nearest_of_sklearn(X[train], y[train, output], weight[train])):
+                predicted[number, place, valid] = X[valid].astype(np.float64) @ coef[:-1] + coef[-1]
+            misses = (predicted[number, :, valid].T - y[valid, output]) ** 2
+            errors = errors + np.nansum(weight[valid] * misses, axis=1)
+        best = np.argmin(errors)
+        expected = list(nearest_of_sklearn(X[given], y[given, output], weight[given]))[best]
+        np.testing.assert_allclose(found[:, output], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+        times = np.sum([np.isin(np.arange(len(X)), valid) for _, valid in splits], axis=0)
+        assert (np.isnan(told[:, output]) == (times == 0)).all()
+        mean = predicted[:, best].sum(0)[times > 0] / times[times > 0]
+        np.testing.assert_allclose(told[times > 0, output], mean, rtol=1e-3, atol=1e-3)
+
+
+def test_samples_that_are_alike_do_not_make_the_tuned_penalty_weak():
+    X, y = problem(2030, 40)
+    fresh, truth = X[30:], y[30:]
+    X, y, group = np.repeat(X[:30], 4, axis=0), np.repeat(y[:30], 4, axis=0), np.repeat(np.arange(30), 4)
+    X = X + np.random.default_rng(0).normal(size=X.shape).astype(np.float32) * 0.01
+    splits = [(np.flatnonzero(~chosen), np.flatnonzero(chosen)) for chosen in (group % 3 == k for k in range(3))]
+    errors = [
+        ((fresh @ coef[:-1] + coef[-1] - truth) ** 2).mean()
+        for coef in (fit_tuned_ridge(X, y, None, splits)[0], fit_ridge(X, y))
+    ]
+    assert errors[0] < 0.9 * errors[1]
+
+
+def test_an_output_that_no_validation_sample_has_is_predicted_by_about_its_mean():
+    X, y = problem(40, 5)
+    y[20:, 1] = np.nan
+    found, _ = fit_tuned_ridge(X, y, None, [(np.arange(20), np.arange(20, 40))])
+    spread = (X[:20] @ found[:-1, 1]).std()
+    assert spread < 0.01 * y[:20, 1].std()
