@@ -12,11 +12,13 @@ __all__ = ["AnnotatorCommittee"]
 class AnnotatorCommittee(AnnotatorMappedRegressor):
     """Learn every annotator by several networks, which together predict better than one; the recommended model.
 
-    Members differ by their seed: their weights, and the order of their batches. Their predictions are averaged.
-    Networks of the consensus and a ridge regression, which know no annotators, steady what all annotators have in
-    common: their predictions are brought to the mean and spread of the members', and count beside them. Still there is
-    one linear head for each annotator, on the hidden features of all members side by side, so that everything works as
-    with one network, but for fine-tuning and variances.
+    Members differ by their seed: their weights, the order of their batches, and the samples that each draws for its
+    validation, so that the committee learns from all samples; those given as `validation` are shared. Their
+    predictions are averaged. Networks of the consensus and a ridge regression, which know no annotators, steady what
+    all annotators have in common: their predictions are brought to the mean and spread of the members', and count
+    beside them. What parts count for, and what is to be expected of new samples, is learned from what members predict
+    of samples that they were not trained on. Still there is one linear head for each annotator, on the hidden features
+    of all members side by side, so that everything works as with one network, but for fine-tuning and variances.
 
     All other parameters are those of :class:`AnnotatorMappedRegressor`, with the same defaults.
 
@@ -26,12 +28,14 @@ class AnnotatorCommittee(AnnotatorMappedRegressor):
         Threads while training on a CPU. Each has some of the members to train, and waits for the others at the end of
         an epoch only. None is as many as torch would use.
     n_members : int, default=5
-        Networks with a head for each annotator: the first is that of `random_state`, the next ones have the seeds that
-        follow.
+        Networks with a head for each annotator. Each is what :class:`AnnotatorMappedRegressor` would be alone: the
+        first with the same `random_state`, the next ones with the numbers that follow the seed drawn from it.
     n_consensus_members : int, default=5
         Networks with a single head, of the consensus.
     ridge : bool, default=True
-        Whether there is a ridge regression on the consensus.
+        Whether there is a ridge regression on the consensus. With it the last of the hidden features, the same for each
+        output, are the leading principal components of `X`, at most 128, whose weight is 0 in every head:
+        ``prior_.n_content`` is their number.
 
     Examples
     --------
@@ -39,8 +43,8 @@ class AnnotatorCommittee(AnnotatorMappedRegressor):
     >>> from sklearn_annoser.datasets import make_corpora
     >>> source, target = make_corpora(n_samples=300, n_annotators=10, random_state=0)
     >>> model = AnnotatorCommittee(n_hidden=32, lr=0.02, max_epochs=10, random_state=0).fit(source.X, source.ratings)
-    >>> model.heads_.shape  # 5 times 32, 5 networks of the consensus, the ridge and the bias
-    (10, 2, 167)
+    >>> model.heads_.shape  # 5 times 32, 5 networks of the consensus, the ridge, 64 components and the bias
+    (10, 2, 231)
     >>> rows, values = target.ratings.of("target_000")
     >>> label = model.select_annotator(target.X[rows[:20]], values[:20])
     >>> model.predict(target.X).shape

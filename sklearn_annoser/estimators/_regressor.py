@@ -95,7 +95,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     callbacks : list of skorch callbacks, default=None
         More callbacks for the net.
     n_members : int, default=1
-        Networks whose predictions are averaged, with seeds that follow each other: see :class:`AnnotatorCommittee`.
+        Networks whose predictions are averaged, each with a seed of its own: see :class:`AnnotatorCommittee`.
     n_consensus_members : int, default=0
         Networks with a single head, of the consensus, that count beside them, the same for everybody.
     ridge : bool, default=False
@@ -107,7 +107,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         Labels of the annotators that have a head.
     heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
         Their heads, on the scale of the ratings, the bias last. In a committee the hidden features of all members stand
-        side by side, then come a column for each network of the consensus and one for the ridge.
+        side by side, then come a column for each network of the consensus, one for the ridge and those of content.
     variance_heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1), or None
         Heads of the logarithm of the variance of their ratings, on the squared scale of the ratings; None in variants
         without.
