@@ -29,6 +29,7 @@ from simulate import long_tailed_ratings
 from tables import print_table
 
 from sklearn_annoser import MultiHeadNet, Ratings
+from sklearn_annoser.network import CommitteeNet
 
 BATCH, N_FEATURES, N_HIDDEN, LR, MOMENTUM = 32, 1536, 256, 1e-3, 0.9
 
@@ -42,6 +43,18 @@ def package_steps(X: torch.Tensor, ratings: Ratings, n_steps: int) -> Iterator[N
     net.initialize()
     while True:
         net.fit_loop(dataset)
+        yield
+
+
+def committee_steps(X: torch.Tensor, ratings: Ratings, n_steps: int, n_threads: int) -> Iterator[None]:
+    """Train five networks `n_steps` at a time, each on as many batches."""
+    recipe = MultiHeadNet(max_epochs=1, train_split=None, batch_size=BATCH, lr=LR, n_threads=n_threads)
+    net = CommitteeNet(recipe, n_members=5, n_consensus_members=0, ridge=False)
+    n_samples = n_steps * BATCH
+    net.shape_ = {"n_features": N_FEATURES, "n_annotators": ratings.n_annotators, "n_outputs": ratings.n_outputs}
+    net.initialize()
+    while True:
+        net.train_epoch(X[:n_samples], ratings[:n_samples])
         yield
 
 
@@ -175,6 +188,14 @@ def main() -> None:
     print_table("A step with 12,913 annotators", ratio_table(times, "hand-written"))
     for name in ("dense optimizer", "dense"):
         print(f"\n{name} / package: {(times[name] / times['package']).median():.1f}")
+
+    candidates = {
+        "one network": package_steps(X, corpus, 4 * options.steps),
+        "five, one thread": committee_steps(X, corpus, 4 * options.steps, n_threads=1),
+        "five, two threads": committee_steps(X, corpus, 4 * options.steps, n_threads=2),
+    }
+    times = milliseconds(candidates, dict.fromkeys(candidates, 4 * options.steps), max(options.rounds // 2, 3))
+    print_table("A step of five networks", ratio_table(times, "one network"))
 
     sizes = {f"{n:,} annotators": n for n in (1_000, 12_913, 100_000)}
     long = 4 * options.steps

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sklearn_annoser.encoders import BertEncoder, SpeechEncoder, TextEncoder, WavLMEncoder
-    from sklearn_annoser.estimators import AnnotatorMappedClassifier, AnnotatorMappedRegressor, AnnotatorMapper
+    from sklearn_annoser.estimators import (
+        AnnotatorCommittee,
+        AnnotatorMappedClassifier,
+        AnnotatorMappedRegressor,
+        AnnotatorMapper,
+    )
     from sklearn_annoser.network import MultiHeadNet
     from sklearn_annoser.ratings import Ratings
 
 __version__ = "0.1.0"
 __all__ = [
+    "AnnotatorCommittee",
     "AnnotatorMappedClassifier",
     "AnnotatorMappedRegressor",
     "AnnotatorMapper",
@@ -26,6 +32,7 @@ __all__ = [
 
 # Loaded when first asked for: importing the package loads neither torch nor transformers nor matplotlib.
 _HOMES = {
+    "AnnotatorCommittee": "sklearn_annoser.estimators",
     "AnnotatorMappedClassifier": "sklearn_annoser.estimators",
     "AnnotatorMappedRegressor": "sklearn_annoser.estimators",
     "AnnotatorMapper": "sklearn_annoser.estimators",

@@ -320,9 +320,8 @@ def test_every_public_object_documents_exactly_its_parameters_and_their_defaults
     assert docstring, "there is no docstring"
     if name.startswith(INNER) and "\nParameters\n" not in docstring:
         return
-    if inspect.isclass(thing) and f":class:`{thing.__base__.__name__}`" in docstring:
-        assert "__init__" not in vars(thing)  # another name for its base, which documents the parameters
-        return
+    if inspect.isclass(thing) and "__init__" not in vars(thing) and f":class:`{thing.__base__.__name__}`" in docstring:
+        return  # another name for its base, which documents the parameters
     signature, documented = signature_of(thing), documented_parameters(thing)
     elsewhere = SAID_ELSEWHERE.search(docstring)
     if elsewhere:

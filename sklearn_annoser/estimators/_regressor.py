@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ from sklearn_annoser._validation import (
 )
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
+from sklearn_annoser.estimators._fitted_prior import fitted_prior
 from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
-from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
 __all__ = ["AnnotatorMappedRegressor"]
@@ -34,7 +34,6 @@ __all__ = ["AnnotatorMappedRegressor"]
 N_LOOKED_AT = 256  # samples, after training
 FAR = 20.0  # times half the scale: nobody rates there
 TRAINED = ("tower", "all")
-BLOCK_ROWS = 1024
 
 
 class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPredictor):
@@ -96,13 +95,20 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         1 shows a progress bar, 2 skorch's table.
     callbacks : list of skorch callbacks, default=None
         More callbacks for the net.
+    n_members : int, default=1
+        Networks whose predictions are averaged, each with a seed of its own: see :class:`AnnotatorCommittee`.
+    n_consensus_members : int, default=0
+        Networks with a single head, of the consensus, that count beside them, the same for everybody.
+    ridge : bool, default=False
+        Whether a ridge regression on the consensus counts beside them too.
 
     Attributes
     ----------
     annotators_ : array, shape (n_annotators,)
         Labels of the annotators that have a head.
     heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
-        Their heads, on the scale of the ratings, the bias last.
+        Their heads, on the scale of the ratings, the bias last. In a committee the hidden features of all members stand
+        side by side, then come a column for each network of the consensus, one for the ridge and those of content.
     variance_heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1), or None
         Heads of the logarithm of the variance of their ratings, on the squared scale of the ratings; None in variants
         without.
@@ -111,12 +117,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         start from it; for ratings from -1 to 1.
     outputs_ : tuple of str
         Names of the outputs.
-    net_ : MultiHeadNet
+    net_ : MultiHeadNet or CommitteeNet
         The trained net; it works on ratings rescaled to [-1, 1].
     history_ : DataFrame
-        Losses by epoch.
+        Losses by epoch; in a committee by epoch and `member`.
     n_iter_ : int
-        Number of epochs trained.
+        Number of epochs trained; in a committee those of the longest training.
     selected_annotator_ : label, tuple of labels, or None
         What :meth:`select_annotator` returned last.
     selection_ : DataFrame
@@ -196,6 +202,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """
         self._check_parameters()
         warm = self.warm_start and hasattr(self, "net_")
+        self._check_makeup(warm)
         X, ratings = self._check_trainable(X, y, annotators, reset=not warm)
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(X))
         groups = check_groups(groups, len(X))
@@ -204,14 +211,14 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             groups, validation = (_rows_of(each, there) for each in (groups, validation))
             X, ratings, weight = X[there], ratings[there], weight[there]
         seed = self._rng().randint(2**31 - 1)
-        split = self._validation_split(seed, validation)
-        given, unseen = ratings, np.arange(len(X)) if split is None else split.rows(len(ratings), groups)[1]
-        ratings = self._trainable(ratings, self.min_ratings, split, groups)
+        splits = self._validation_splits(seed, validation)
+        parts = [split.rows(len(X), groups) for split in splits]
+        given, ratings = ratings, self._trainable(ratings, self.min_ratings, [train for train, _ in parts])
         if warm:
             ratings = self._after_known(ratings)
         else:
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
-        net = self._make_net(train_split=split)
+        net = self._make_net(train_split=next(iter(splits), None))
         unit = self._unit_scale.to_unit(ratings)
         interruption = None
         try:
@@ -226,7 +233,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             interruption = error
         self._take(net, ratings.annotators)
         self._warn_if_blown_up(X)
-        self._learn_prior(X, unseen, given)
+        self._learn_prior(X, given, [valid for _, valid in parts])
         if interruption is not None:
             raise TrainingInterrupted(*interruption.args) from interruption
         return self
@@ -252,6 +259,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
+        self._check_makeup(not first)
         X, given = self._check_trainable(X, y, annotators, reset=first)
         ratings = self._trainable(given, self.min_ratings if first else 1)
         seed = self._rng().randint(2**31 - 1)
@@ -260,7 +268,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed):
                 net.fit(_tensor(X), self._unit_scale.to_unit(ratings))
-            return self._take(net, ratings.annotators)._learn_prior(X, np.arange(len(X)), given)
+            return self._take(net, ratings.annotators)._learn_prior(X, given)
         ratings = self._after_known(ratings)
         n_new = ratings.n_annotators - len(self.annotators_)
         unit = self._unit_scale.to_unit(ratings)
@@ -309,6 +317,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         check_is_fitted(self)
         self._check_parameters()
         check_option("train", train, TRAINED)
+        self._check_fine_tunable()
         X, given = self._check_trainable(X, y, None, reset=False)
         check_known("annotator", given.keep_annotators().annotators, self.annotators_, "the fitted annotators")
         ratings = self._unit_scale.to_unit(self._after_known(given))
@@ -339,11 +348,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self._warn_if_lost(y, annotators, ratings)
         return X, ratings
 
-    def _trainable(self, ratings: Ratings, min_ratings: int, split: Any = None, groups: Any = None) -> Ratings:
-        """Keep the annotators that have enough ratings in the training split, or their consensus."""
+    def _trainable(self, ratings: Ratings, min_ratings: int, training: Sequence[np.ndarray] = ()) -> Ratings:
+        """Keep the annotators that have enough ratings in a training split, or their consensus."""
         n_given = ratings.n_annotators
-        train = ratings if split is None else ratings[split.rows(len(ratings), groups)[0]]
-        ratings = ratings.keep_annotators(train.keep_annotators(min_ratings=min_ratings).annotators)
+        parts = [ratings[rows].codes for rows in training] or [ratings.codes]
+        enough = np.any([np.bincount(codes, minlength=n_given) >= min_ratings for codes in parts], axis=0)
+        ratings = ratings.keep_annotators(ratings.annotators[enough])
         if not ratings.n_ratings:
             raise ValueError(
                 f"none of {n_given} annotators has min_ratings={min_ratings} ratings in the training split: there is "
@@ -393,17 +403,16 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self._unit_variance_heads = net.module_.stacked_variance_heads()[: len(annotators)].cpu().numpy().copy()
         if hasattr(self, "tuning_scores_"):
             del self.tuning_scores_
-        self.n_iter_ = len(net.history)
-        kept = ("epoch", "train_loss", "valid_loss", "event_lr", "dur")
+        self.n_iter_ = max((row["epoch"] for row in net.history), default=0)
+        kept = ("epoch", "member", "train_loss", "valid_loss", "event_lr", "dur")
         self.history_ = pd.DataFrame([{key: row[key] for key in kept if key in row} for row in net.history])
         return self.clear_selection()
 
-    def _learn_prior(self, X: np.ndarray, unseen: np.ndarray, ratings: Ratings) -> AnnotatorMappedRegressor:
-        """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings."""
-        parts = np.split(unseen, np.arange(BLOCK_ROWS, len(unseen), BLOCK_ROWS))  # X is large: no copy of many rows
-        blocks = (hidden for rows in parts for hidden in self._hidden_blocks(X[rows]))
-        unit = self._unit_scale.to_unit(ratings)
-        self.prior_ = learn_prior(blocks, self._unit_heads.mean(axis=0), unit[unseen], unit)
+    def _learn_prior(
+        self, X: np.ndarray, ratings: Ratings, valid: Sequence[np.ndarray] = ()
+    ) -> AnnotatorMappedRegressor:
+        """Learn the prior, from rows that each network was not trained on, if there are."""
+        self.prior_ = fitted_prior(self, X, self._unit_scale.to_unit(ratings), valid)
         return self
 
     def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:

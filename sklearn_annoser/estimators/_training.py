@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn_annoser._validation import check_number, check_option
 from sklearn_annoser.estimators._known import ON_UNKNOWN
 
+ONE_NETWORK = (1, 0, False)
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -40,6 +41,7 @@ class HeadTrainer(BaseEstimator):
     """An estimator whose parameters describe a net with a head for each annotator, and its training."""
 
     VARIANTS: ClassVar[tuple[str, ...]]
+    net_: Any
 
     def __init__(
         self,
@@ -66,6 +68,9 @@ class HeadTrainer(BaseEstimator):
         random_state: Any = None,
         verbose: int = 0,
         callbacks: list[Any] | None = None,
+        n_members: int = 1,
+        n_consensus_members: int = 0,
+        ridge: bool = False,
     ) -> None:
         self.variant = variant
         self.n_hidden = n_hidden
@@ -89,6 +94,9 @@ class HeadTrainer(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
+        self.n_members = n_members
+        self.n_consensus_members = n_consensus_members
+        self.ridge = ridge
 
     def _check_parameters(self) -> None:
         """Check the constructor's parameters, each by name."""
@@ -96,9 +104,10 @@ class HeadTrainer(BaseEstimator):
         check_option("on_unknown", self.on_unknown, ON_UNKNOWN)
         check_option("early_stopping", self.early_stopping, (True, False))
         check_option("warm_start", self.warm_start, (True, False))
-        for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings"):
+        check_option("ridge", self.ridge, (True, False))
+        for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings", "n_members"):
             check_number(name, getattr(self, name), low=1, integer=True)
-        for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose"):
+        for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose", "n_consensus_members"):
             check_number(name, getattr(self, name), low=0, integer=True)
         if self.n_threads is not None:
             check_number("n_threads", self.n_threads, low=1, integer=True)
@@ -120,11 +129,18 @@ class HeadTrainer(BaseEstimator):
             raise ValueError("validation samples are for early stopping: early_stopping must be True.")
         return None
 
+    def _validation_splits(self, seed: int, validation: Any = None) -> list[Any]:
+        """Return what sets the validation samples of each network with heads aside; nothing is set aside: none."""
+        from sklearn_annoser.network._member_splits import member_seeds, member_splits
+
+        split = self._validation_split(seed, validation)
+        return [] if split is None else member_splits(split, member_seeds(seed, self.n_members))
+
     def _make_net(self, **changes: Any) -> Any:
         """Return the net that the parameters describe."""
         import torch
 
-        from sklearn_annoser.network import EpochBar, MultiHeadNet
+        from sklearn_annoser.network import CommitteeNet, EpochBar, MultiHeadNet
 
         device = self.device
         if device == "auto":
@@ -153,7 +169,37 @@ class HeadTrainer(BaseEstimator):
             "device": device,
             "verbose": max(self.verbose - 1, 0),
         }
-        return MultiHeadNet(**(settings | changes))
+        net = MultiHeadNet(**(settings | changes))
+        if self._makeup == ONE_NETWORK:
+            return net
+        n_members, n_consensus_members, ridge = self._makeup
+        return CommitteeNet(net, n_members=n_members, n_consensus_members=n_consensus_members, ridge=ridge)
+
+    @property
+    def _makeup(self) -> tuple[int, int, bool]:
+        """How many networks there are, with heads and of the consensus, and whether there is a ridge."""
+        return self.n_members, self.n_consensus_members, self.ridge
+
+    @property
+    def _fitted_makeup(self) -> tuple[int, int, bool]:
+        """What the fitted net consists of, as `_makeup` is what the next one is to consist of."""
+        return getattr(self.net_, "makeup", ONE_NETWORK)
+
+    def _check_makeup(self, trains_on: bool) -> None:
+        """Raise if a net is to be trained on, but another one is asked for."""
+        if trains_on and self._fitted_makeup != self._makeup:
+            raise ValueError(
+                "cannot train on: n_members, n_consensus_members and ridge are {}, {} and {}, but were {}, {} and {}. "
+                "Keep them, or fit anew with warm_start=False.".format(*self._makeup, *self._fitted_makeup)
+            )
+
+    def _check_fine_tunable(self) -> None:
+        """Raise if the fitted net is a committee."""
+        if self._fitted_makeup != ONE_NETWORK:
+            raise ValueError(
+                "a committee cannot be fine-tuned. Map without fine_tune, or train one network: n_members=1, "
+                "n_consensus_members=0, ridge=False."
+            )
 
 
 def _check_device(device: Any) -> None:

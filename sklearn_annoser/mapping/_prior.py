@@ -70,12 +70,22 @@ class Prior:
         return replace(
             self,
             mean=share * mean + (1 - share) * self.mean,
-            second=share * second + (1 - share) * self.second,
+            second=(share * second + (1 - share) * self.second).astype(self.second.dtype, copy=False),
         )
+
+    def light(self) -> Prior:
+        """Return the same in half the memory, for the wide hidden features of several networks."""
+        return replace(self, second=self.second.astype(np.float32))
 
 
 def learn_prior(
-    blocks: Iterable[np.ndarray], head: np.ndarray, unseen: Ratings, ratings: Ratings, *, n_content: int = 0
+    blocks: Iterable[np.ndarray],
+    head: np.ndarray,
+    unseen: Ratings,
+    ratings: Ratings,
+    *,
+    predicted: np.ndarray | None = None,
+    n_content: int = 0,
 ) -> Prior:
     """Learn from a source corpus what to expect of samples and annotators that are not in it.
 
@@ -89,6 +99,8 @@ def learn_prior(
         Ratings of the samples of `blocks`.
     ratings : Ratings
         Ratings of the source corpus.
+    predicted : array, shape (n_samples, n_outputs), default=None
+        Predictions of the samples of `blocks` that are to be compared with their ratings. None: those of `head`.
     n_content : int, default=0
         How many of the hidden features, the last ones, are principal components of the network's input.
 
@@ -96,17 +108,18 @@ def learn_prior(
     -------
     Prior
     """
-    predicted = []
+    by_head = []
 
     def watched() -> Iterator[np.ndarray]:
         for hidden in blocks:
-            predicted.append(np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1])
+            by_head.append(np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1])
             yield hidden
 
     _, mean, second = _hidden_moments(watched())
     told = [_rating_variances(*given) for given in rated_outputs(ratings)]
     variance, n_worth, offset_variance = np.array(told).T
-    within = within_correlation(np.concatenate(predicted)[unseen.rows], unseen)
+    predicted = np.concatenate(by_head) if predicted is None else predicted
+    within = within_correlation(predicted[unseen.rows], unseen)
     common = np.array([_common_share(ratings, output, variance[output]) for output in range(len(variance))])
     # Without two ratings of a sample nothing is known to be in common but what the heads predict.
     common = np.where(np.isnan(common), within**2, common)

@@ -1,5 +1,6 @@
 """The network: a trunk shared by all annotators, a tower for each output, a linear head for each annotator."""
 
+from sklearn_annoser.network._committee import CommitteeNet
 from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, as_tensor
 from sklearn_annoser.network._epoch_bar import EpochBar
 from sklearn_annoser.network._loss import CCCLoss, CrossEntropy, mixture_divergence
@@ -12,6 +13,7 @@ from sklearn_annoser.network._tune import held_out_parts, tune
 __all__ = [
     "BatchLoader",
     "CCCLoss",
+    "CommitteeNet",
     "CrossEntropy",
     "EpochBar",
     "LazySGD",

@@ -104,10 +104,7 @@ class RatingsDataset(torch.utils.data.Dataset):
         """Return a batch of samples and, as skorch wants it, its y again."""
         rows = self.rows[indices]
         ratings = self.ratings
-        starts = ratings.indptr[rows]
-        counts = ratings.indptr[rows + 1] - starts
-        ends = counts.cumsum()
-        take = np.arange(ends[-1]) + np.repeat(starts - ends + counts, counts)
+        counts, take = self.ratings_of(rows)
         samples, codes, values = np.repeat(np.arange(len(rows)), counts), ratings.codes[take], self._values[take]
         if self._consensus is not None:
             samples = np.concatenate([samples, np.arange(len(rows))])
@@ -127,6 +124,17 @@ class RatingsDataset(torch.utils.data.Dataset):
         )
         return batch, batch.y
 
+    def ratings_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many ratings each of some samples has, and where they are, one sample after the other."""
+        starts = self.ratings.indptr[rows]
+        counts = self.ratings.indptr[rows + 1] - starts
+        ends = counts.cumsum()
+        return counts, np.arange(ends[-1]) + np.repeat(starts - ends + counts, counts)
+
+    def values_of(self, take: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the values of some ratings, 0 where an output was not rated, and their weights, None if all are 1."""
+        return self._values[take], None if self._weights is None else self._weights[take]
+
     def take(self, rows: np.ndarray) -> RatingsDataset:
         """Return the samples at some positions of X; features and ratings are shared."""
         part = object.__new__(RatingsDataset)
@@ -139,6 +147,11 @@ class RatingsDataset(torch.utils.data.Dataset):
         values = self.ratings.values[np.isin(self.ratings.rows, self.rows)].astype(np.float32)
         values[:, np.isnan(values).all(axis=0)] = 0  # an output that is not rated here
         return torch.from_numpy(np.nanvar(values, axis=0))
+
+    def rated_by(self) -> np.ndarray:
+        """Return which annotators have rated some of the samples, (n_annotators,)."""
+        _, take = self.ratings_of(self.rows)
+        return np.bincount(self.ratings.codes[take], minlength=self.ratings.n_annotators) > 0
 
     def as_consensus(self) -> RatingsDataset:
         """Return the same samples with their consensus as the only annotator."""

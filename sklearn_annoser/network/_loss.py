@@ -61,6 +61,21 @@ class CCCLoss(nn.Module):
         return f"eps={self.eps}"
 
 
+def member_losses(y_pred: Tensor, y_true: Tensor, weight: Tensor, eps: float = 1e-8) -> Tensor:
+    """Return the weighted CCC loss of each of several networks, (n_members,).
+
+    Predictions, ratings and their weights are (n_members, n_outputs, n_ratings).
+    """
+    total = weight.sum(2, keepdim=True)
+    share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
+    mean_pred, mean_true = (share * y_pred).sum(2, keepdim=True), (share * y_true).sum(2, keepdim=True)
+    pred, true = y_pred - mean_pred, y_true - mean_true
+    spread = (share * (pred * pred + true * true)).sum(2) + (mean_pred - mean_true).square().squeeze(2)
+    rated = total.squeeze(2) > 0  # (n_members, n_outputs)
+    concordance = 2 * (share * pred * true).sum(2) / (spread + eps) * rated
+    return 1 - concordance.sum(1) / rated.sum(1).clamp_min(1)
+
+
 class CrossEntropy(nn.Module):
     r"""Cross entropy of predicted logits and the shares of labels, averaged over ratings (0 or more).
 

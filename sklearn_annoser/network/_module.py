@@ -27,6 +27,16 @@ def linear(n_in: int, n_out: int) -> nn.Linear:
     return layer
 
 
+def drop(x: Tensor, words: Tensor, p: float) -> Tensor:
+    """Drop entries of x, (..., n_samples, n_features), and scale the others up.
+
+    Of random words of 64 bits, (..., n_words), each decides on four entries.
+    """
+    n_entries = x.numel() // words[..., 0].numel()
+    keep = words.to(x.device).view(torch.int16)[..., :n_entries].reshape(x.shape) >= round(p * 2**16) - 2**15
+    return x * keep * (1 / (1 - p))
+
+
 class FeatureDropout(nn.Dropout):
     """Dropout of the input features, several times as fast on a CPU as torch's: four decisions from each random word.
 
@@ -39,8 +49,7 @@ class FeatureDropout(nn.Dropout):
             return super().forward(x)
         n_words = -(-x.numel() // 4)
         words = torch.empty(n_words, dtype=torch.int64, device="cpu").random_(-(2**63), None, generator=generator())
-        keep = words.to(x.device).view(torch.int16)[: x.numel()].view(x.shape) >= round(self.p * 2**16) - 2**15
-        return x * keep * (1 / (1 - self.p))
+        return drop(x, words, self.p)
 
 
 class StackedLinear(nn.Module):

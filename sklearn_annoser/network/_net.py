@@ -10,21 +10,19 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from torch import Tensor
 
 from sklearn_annoser.network._callbacks import check_kind, monitors_validation
-from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit, check_features
+from sklearn_annoser.network._data import BatchLoader, RatingsDataset, ValidationSplit
 from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._optim import LazySGD
+from sklearn_annoser.network._passes import hidden_blocks
 from sklearn_annoser.network._ratings_net import RatingsNet
-from sklearn_annoser.network._torch_state import full_precision, plain_torch
+from sklearn_annoser.network._torch_state import plain_torch
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 4096
-PASS_ROWS = 128  # fewer waste time with many samples, more with few
 EXTRA_HEADS = ("consensus_head", "variance_heads")
 
 
@@ -380,27 +378,8 @@ class MultiHeadNet(RatingsNet):
             Output of the towers.
         """
         self.check_is_fitted()
-        tensor = check_features(X)
-        n_features = getattr(self, "shape_", {}).get("n_features", tensor.shape[1])
-        if tensor.shape[1] != n_features:
-            raise ValueError(f"X has {tensor.shape[1]} features, but the net was trained on {n_features}.")
-        self.module_.eval()
-        for start in range(0, len(tensor), block_rows):
-            rows = slice(start, min(start + block_rows, len(tensor)))
-            yield rows, self._hidden(tensor[rows])
-
-    def _hidden(self, X: Tensor) -> np.ndarray:
-        """Return hidden features, (n_samples, n_outputs, n_hidden), by passes that all have the same shape.
-
-        The kernel of a matrix product depends on its shape, and the last digit on the kernel: this way no sample's
-        depends on how many there are beside it.
-        """
-        passes = []
-        with torch.inference_mode(), full_precision():
-            for part in X.split(PASS_ROWS):
-                full = F.pad(part, (0, 0, 0, PASS_ROWS - len(part)))
-                passes.append(self.module_.hidden(full.to(self.device))[:, : len(part)].cpu())
-        return torch.cat(passes, dim=1).transpose(0, 1).numpy()
+        n_features = getattr(self, "shape_", {}).get("n_features")
+        yield from hidden_blocks(self.module_, X, n_features=n_features, device=self.device, block_rows=block_rows)
 
     def predict_annotators(self, X: Any) -> np.ndarray:
         """Predict how every annotator would rate, and the consensus last if a head learned it.

@@ -17,7 +17,14 @@ _LOCK = threading.RLock()
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Let the nets of this thread draw from a generator of their own; that of torch is not touched."""
-    token = _GENERATOR.set(torch.Generator("cpu").manual_seed(seed))
+    with drawing_from(torch.Generator("cpu").manual_seed(seed)):
+        yield
+
+
+@contextmanager
+def drawing_from(source: torch.Generator) -> Iterator[None]:
+    """Let the nets of this thread draw from a generator."""
+    token = _GENERATOR.set(source)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMappedRegressor, AnnotatorMapper
+from sklearn_annoser import AnnotatorCommittee, AnnotatorMappedClassifier, AnnotatorMappedRegressor, AnnotatorMapper
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import Prior
 
@@ -44,6 +44,7 @@ ESTIMATORS = [
         AnnotatorMappedRegressor(variant=variant, **QUICK)
         for variant in ("individual", "individual+consensus", "aggregate")
     ),
+    AnnotatorCommittee(n_members=2, n_consensus_members=1, **QUICK),
     AnnotatorMappedClassifier(**QUICK),
     AnnotatorMapper(FrozenEstimator(AnySource()), on_unknown="consensus", random_state=0),
     AnnotatorMapper(
