@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_annoser.mapping import Prior
+from sklearn_annoser.mapping import Known, Prior
 from sklearn_annoser.mapping._prior import with_one
 from sklearn_annoser.mapping.strategies import STRATEGIES, Strategy
 from sklearn_annoser.ratings import Ratings, ratings_by_annotator
@@ -22,19 +22,16 @@ class FormerBlend(Strategy):
     ranks = False
     moves_mean = True
 
-    def combine(
-        self, heads: np.ndarray, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings, prior: Prior | None
-    ) -> np.ndarray:
+    def combine(self, known: Known, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
         """Return the blended heads."""
-        assert prior is not None
-        return blend_heads(hidden, heads, ratings, prior)
+        return former_blend(hidden, known.heads, ratings, known.needed_prior)
 
 
-def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:
+def former_blend(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:
     """Return the blended heads, (n_targets, n_outputs, n_hidden + 1)."""
     everyone = heads.mean(axis=0, dtype=np.float64)
     blended = np.repeat(everyone[None], ratings.n_annotators, axis=0)
-    known = [Known(heads[:, output], everyone[output], prior, output) for output in range(heads.shape[1])]
+    known = [Centres(heads[:, output], everyone[output], prior, output) for output in range(heads.shape[1])]
     for target, mine in enumerate(ratings_by_annotator(ratings)):
         given = np.isfinite(ratings.values[mine])
         told = [
@@ -55,7 +52,7 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     return blended
 
 
-class Known:
+class Centres:
     """What a new head may be near to, for one output: the mean of all heads, and each of them."""
 
     def __init__(self, heads: np.ndarray, everyone: np.ndarray, prior: Prior, output: int) -> None:

@@ -5,6 +5,7 @@ from sklearn_annoser.mapping._confidence import bootstrap_heads, confidences
 from sklearn_annoser.mapping._crossed import CrossedModel
 from sklearn_annoser.mapping._enroller import Enroller, Mapping
 from sklearn_annoser.mapping._forecast import Forecast, forecast_scores
+from sklearn_annoser.mapping._known import Known
 from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predict_rated
 from sklearn_annoser.mapping._prior import Prior, learn_prior
 from sklearn_annoser.mapping._scores import score_heads
@@ -19,6 +20,7 @@ __all__ = [
     "CrossedModel",
     "Enroller",
     "Forecast",
+    "Known",
     "Mapping",
     "Prior",
     "blend_heads",

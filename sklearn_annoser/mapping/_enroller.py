@@ -9,13 +9,14 @@ and new annotators ("targets") as `Ratings` of the samples of ``hidden``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sklearn_annoser._validation import check_number, check_option
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
+from sklearn_annoser.mapping._known import Known
 from sklearn_annoser.mapping._prior import Prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping.strategies import STRATEGIES, Strategy
@@ -63,12 +64,20 @@ class Enroller:
     n_heads: int = 5
     calibration: str | None = None
     min_ratings: int = 2
+    known: Known = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "known", Known(self.heads, self.prior))
         check_option("strategy", self.strategy, STRATEGIES)
         check_option("calibration", self.calibration, CALIBRATIONS)
         check_number("n_heads", self.n_heads, low=1, integer=True)
         check_number("min_ratings", self.min_ratings, low=1, integer=True)
+
+    def but(self, **changes: Any) -> Enroller:
+        """Return the same with other options; what is known is not worked out again."""
+        other = replace(self, **changes)
+        object.__setattr__(other, "known", self.known)
+        return other
 
     @property
     def rule(self) -> Strategy:
@@ -109,11 +118,11 @@ class Enroller:
 
     def _serve(self, hidden: np.ndarray, ratings: Ratings, scores: np.ndarray, chosen: np.ndarray | None) -> Mapping:
         """Return what becomes of new annotators, given the known heads that were chosen for them."""
-        heads = self.rule.combine(self.heads, chosen, hidden, ratings, self.prior)
+        heads = self.rule.combine(self.known, chosen, hidden, ratings)
         mapped = _mappable(ratings, self.rule, self.min_ratings)
         heads[~mapped] = np.broadcast_to(self.heads.mean(axis=0, dtype=np.float64), heads.shape)[~mapped]
         mapping = Mapping(
-            enroller=replace(self, calibration=None),
+            enroller=self.but(calibration=None),
             hidden=hidden,
             ratings=ratings,
             scores=scores,
@@ -145,9 +154,7 @@ class Mapping:
     @property
     def prior(self) -> Prior:
         """What was known of samples and annotators."""
-        if self.enroller.prior is None:
-            raise ValueError('strategy="blend" and calibration need a prior.')
-        return self.enroller.prior
+        return self.enroller.known.needed_prior
 
     def sources(self, labels: np.ndarray, output: int = 0) -> list[Any]:
         """Tell who serves each new annotator on one output.
@@ -184,7 +191,7 @@ class Mapping:
         )
         heads = self.heads * slope[:, :, None]
         heads[:, :, -1] += offset
-        enroller = replace(self.enroller, calibration="affine")
+        enroller = self.enroller.but(calibration="affine")
         return replace(self, enroller=enroller, heads=heads.astype(self.heads.dtype), slope=slope, offset=offset)
 
     def heads_without(self, left_out: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
@@ -204,7 +211,7 @@ class Mapping:
         array, shape (n_targets, n_outputs, n_hidden + 1)
         """
         others = self.ratings.keep_ratings(~left_out)
-        enroller = replace(self.enroller, min_ratings=1)
+        enroller = self.enroller.but(min_ratings=1)
         if enroller.rule.uses_ratings:
             again = enroller.enrol(self.hidden, others, rng=rng, with_scores=False)
         else:

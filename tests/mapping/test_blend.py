@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklearn_annoser.mapping import _crossed, blend_heads, calibrate_heads, learn_prior
+from sklearn_annoser.mapping import Known, _crossed, blend_heads, calibrate_heads, learn_prior
 from sklearn_annoser.ratings import Ratings
 from tests.oracles_network import plain_blend, plain_ccc, plain_moments
 
@@ -32,6 +32,10 @@ def prior_of(hidden, ratings):
     """What a corpus tells, predicted by an arbitrary head."""
     head = np.random.RandomState(98).normal(size=(hidden.shape[1], hidden.shape[2] + 1))
     return learn_prior([hidden], head, ratings, ratings)
+
+
+def blend(hidden, heads, ratings, prior):
+    return blend_heads(hidden, Known(heads, prior), ratings)
 
 
 # ---------------------------------------------------------------------- prior
@@ -115,7 +119,7 @@ def test_blended_heads_equal_the_formula(n_ratings, n_annotators, n_content):
     hidden, heads, ratings = make_corpus()
     prior = replace(prior_of(hidden, ratings), n_content=n_content)
     new_hidden, _, new = make_corpus(n_annotators=n_annotators, n_samples=60, n_ratings=n_ratings, seed=1)
-    blended = blend_heads(new_hidden, heads, new, prior)
+    blended = blend(new_hidden, heads, new, prior)
     np.testing.assert_allclose(blended, plain_blend(new_hidden, heads, new, prior), atol=3e-3)
 
 
@@ -130,7 +134,7 @@ def test_drawn_ratings_blend_as_the_formula_says(seed, monkeypatch):
     values[rng.uniform(size=values.shape) < 0.1] = np.nan
     values[0] = 0.3  # somebody rated at least
     new = Ratings.from_dense(values * 10.0 ** rng.randint(-3, 1))
-    blended = blend_heads(hidden[:30], heads, new, prior)
+    blended = blend(hidden[:30], heads, new, prior)
     np.testing.assert_allclose(blended, plain_blend(hidden[:30], heads, new, prior), atol=1e-7, rtol=1e-7)
 
 
@@ -138,7 +142,7 @@ def test_who_has_no_ratings_has_what_all_have_in_common():
     hidden, heads, ratings = make_corpus()
     prior = prior_of(hidden, ratings)
     without_first = Ratings.from_dense(np.where(np.arange(12)[:, None] == 0, np.nan, ratings.to_dense()))
-    blended = blend_heads(hidden, heads, without_first, prior)
+    blended = blend(hidden, heads, without_first, prior)
     np.testing.assert_allclose(blended, plain_blend(hidden, heads, without_first, prior), atol=3e-3)
     others = np.abs(blended[1:] - blended[0]).max(axis=(1, 2))
     assert (others > 0.01).all()
@@ -147,47 +151,47 @@ def test_who_has_no_ratings_has_what_all_have_in_common():
 def test_only_the_items_that_were_rated_most_have_an_effect_of_their_own(monkeypatch):
     hidden, heads, ratings = make_corpus(n_samples=50, n_ratings=20)
     prior = prior_of(hidden, ratings)
-    whole = blend_heads(hidden, heads, ratings, prior)
+    whole = blend(hidden, heads, ratings, prior)
     monkeypatch.setattr(_crossed, "MOST_ITEMS", 45)
-    nearly = np.abs(blend_heads(hidden, heads, ratings, prior) - whole).max()
+    nearly = np.abs(blend(hidden, heads, ratings, prior) - whole).max()
     monkeypatch.setattr(_crossed, "MOST_ITEMS", 0)
-    assert 0 < nearly < 0.5 * np.abs(blend_heads(hidden, heads, ratings, prior) - whole).max()
+    assert 0 < nearly < 0.5 * np.abs(blend(hidden, heads, ratings, prior) - whole).max()
 
 
 def test_blocks_of_annotators_change_nothing(monkeypatch):
     hidden, heads, ratings = make_corpus()
     prior = prior_of(hidden, ratings)
-    whole = blend_heads(hidden, heads, ratings, prior)
+    whole = blend(hidden, heads, ratings, prior)
     monkeypatch.setattr(_crossed, "BLOCK_RATINGS", 1)
-    np.testing.assert_allclose(blend_heads(hidden, heads, ratings, prior), whole, atol=1e-10)
+    np.testing.assert_allclose(blend(hidden, heads, ratings, prior), whole, atol=1e-10)
 
 
 def test_float32_gives_nearly_the_same():
     hidden, heads, ratings = make_corpus()
     prior = prior_of(hidden, ratings)
-    narrow = blend_heads(hidden.astype(np.float32), heads.astype(np.float32), ratings, prior)
-    np.testing.assert_allclose(narrow, blend_heads(hidden, heads, ratings, prior), atol=1e-4)
+    narrow = blend(hidden.astype(np.float32), heads.astype(np.float32), ratings, prior)
+    np.testing.assert_allclose(narrow, blend(hidden, heads, ratings, prior), atol=1e-4)
 
 
 def test_the_order_of_heads_and_of_annotators_does_not_matter():
     hidden, heads, ratings = make_corpus()
     prior = prior_of(hidden, ratings)
-    blended = blend_heads(hidden, heads, ratings, prior)
-    np.testing.assert_allclose(blend_heads(hidden, heads[::-1], ratings, prior), blended, atol=1e-10)
+    blended = blend(hidden, heads, ratings, prior)
+    np.testing.assert_allclose(blend(hidden, heads[::-1], ratings, prior), blended, atol=1e-10)
     turned = Ratings.from_dense(ratings.to_dense()[:, ::-1])
-    np.testing.assert_allclose(blend_heads(hidden, heads, turned, prior)[::-1], blended, atol=1e-10)
+    np.testing.assert_allclose(blend(hidden, heads, turned, prior)[::-1], blended, atol=1e-10)
     back = Ratings.from_dense(ratings.to_dense()[::-1])
-    np.testing.assert_allclose(blend_heads(hidden[::-1], heads, back, prior), blended, atol=1e-10)
+    np.testing.assert_allclose(blend(hidden[::-1], heads, back, prior), blended, atol=1e-10)
 
 
 def test_ratings_on_another_scale_blend_alike():
     hidden, heads, ratings = make_corpus()
-    blended = blend_heads(hidden, heads, ratings, prior_of(hidden, ratings))
+    blended = blend(hidden, heads, ratings, prior_of(hidden, ratings))
     scaled, moved = heads * 12.0, ratings.with_values(ratings.values * 12 + 13)
     scaled[:, :, -1] += 13
     blended[:, :, :] *= 12
     blended[:, :, -1] += 13
-    np.testing.assert_allclose(blend_heads(hidden, scaled, moved, prior_of(hidden, moved)), blended, atol=1e-8)
+    np.testing.assert_allclose(blend(hidden, scaled, moved, prior_of(hidden, moved)), blended, atol=1e-8)
 
 
 @pytest.mark.parametrize("n_ratings", [5, 20, 100])
@@ -195,7 +199,7 @@ def test_planted_annotators_are_predicted_better_than_by_the_mean_of_all(n_ratin
     hidden, heads, ratings = make_corpus(n_samples=200, n_ratings=100)
     prior = prior_of(hidden, ratings)
     new_hidden, truth, new = make_corpus(n_annotators=40, n_samples=300, n_ratings=n_ratings, seed=3)
-    blended = blend_heads(new_hidden, heads, new, prior)
+    blended = blend(new_hidden, heads, new, prior)
     slope, offset = calibrate_heads(new_hidden, blended, new, prior.with_samples([new_hidden]), with_offset=False)
     scores = {"mean": [], "blend": [], "calibrated": []}
     for target in range(40):
@@ -225,14 +229,14 @@ def test_a_corpus_of_its_own_is_learned_from_all_who_enrol():
         predicted = np.einsum("nh,th->nt", new_hidden[:, 0], blended[:, 0, :-1])
         return np.mean([np.corrcoef(clean[:, t], predicted[:, t])[0, 1] for t in range(30)])
 
-    alone = [blend_heads(new_hidden, heads, new.keep_annotators([label]), prior)[0] for label in new.annotators]
-    assert correlation(blend_heads(new_hidden, heads, new, prior)) > correlation(np.array(alone)) + 0.05
+    alone = [blend(new_hidden, heads, new.keep_annotators([label]), prior)[0] for label in new.annotators]
+    assert correlation(blend(new_hidden, heads, new, prior)) > correlation(np.array(alone)) + 0.05
 
 
 def test_a_single_known_head_is_enough():
     hidden, heads, ratings = make_corpus()
     prior = prior_of(hidden, ratings)
-    blended = blend_heads(hidden, heads[:1], ratings, prior)
+    blended = blend(hidden, heads[:1], ratings, prior)
     assert np.isfinite(blended).all()
     assert np.abs(blended - heads[0]).max() > 0.1
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_annoser.mapping._crossed import Axes, CrossedModel
-from sklearn_annoser.mapping._prior import Prior
+from sklearn_annoser.mapping._crossed import CrossedModel
+from sklearn_annoser.mapping._known import Known
 from sklearn_annoser.mapping.strategies._strategy import Strategy
 from sklearn_annoser.ratings import Ratings
 
@@ -20,16 +20,12 @@ class Blend(Strategy):
     ranks = False
     moves_mean = True
 
-    def combine(
-        self, heads: np.ndarray, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings, prior: Prior | None
-    ) -> np.ndarray:
+    def combine(self, known: Known, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
         """Return the blended heads."""
-        if prior is None:
-            raise ValueError('strategy="blend" and calibration need a prior.')
-        return blend_heads(hidden, heads, ratings, prior)
+        return blend_heads(hidden, known, ratings)
 
 
-def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: Prior) -> np.ndarray:
+def blend_heads(hidden: np.ndarray, known: Known, ratings: Ratings) -> np.ndarray:
     r"""Blend what is known of all heads with what the new annotators have shown, all of them and each.
 
     A rating is the consensus of the known heads, with a slope and an offset; plus what the corpus of the new annotators
@@ -39,12 +35,14 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     values with the probabilities that all ratings together give them. One new annotator alone is the special case in
     which corpus and person cannot be told apart. With few samples to tell it by, the corpus counts for little.
 
-    All other parameters are those of :func:`score_heads`, with the same defaults.
-
     Parameters
     ----------
-    prior : Prior
-        What is known of samples and annotators.
+    hidden : array, shape (n_samples, n_outputs, n_hidden)
+        Hidden features of the enrollment samples.
+    known : Known
+        The known heads, and what they make one expect.
+    ratings : Ratings
+        Enrollment ratings of the samples.
 
     Returns
     -------
@@ -56,8 +54,7 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     S. R. Searle, G. Casella and C. E. McCulloch, "Variance Components", Wiley, 1992, chapter 7,
     https://doi.org/10.1002/9780470316856
     """
-    blended = np.empty((ratings.n_annotators, *heads.shape[1:]))
-    for output in range(heads.shape[1]):
-        axes = Axes.of(heads[:, output], prior, output)
-        blended[:, output] = CrossedModel(axes, hidden[:, output], ratings, prior, output).heads()
+    blended = np.empty((ratings.n_annotators, *known.heads.shape[1:]))
+    for output, axes in enumerate(known.axes):
+        blended[:, output] = CrossedModel(axes, hidden[:, output], ratings, known.needed_prior, output).heads()
     return blended

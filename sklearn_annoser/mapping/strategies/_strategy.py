@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sklearn_annoser.mapping._prior import Prior
+from sklearn_annoser.mapping._known import Known
 from sklearn_annoser.ratings import Ratings
 
 
@@ -48,31 +48,27 @@ class Strategy:
         """
         return None
 
-    def combine(
-        self, heads: np.ndarray, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings, prior: Prior | None
-    ) -> np.ndarray:
+    def combine(self, known: Known, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
         """Make a head for each new annotator: the mean of those chosen, or of all.
 
         Parameters
         ----------
-        heads : array, shape (n_heads, n_outputs, n_hidden + 1)
-            Heads of the known annotators, the bias last.
+        known : Known
+            The known heads, and what they make one expect.
         chosen : array of int, shape (n_targets, n_outputs, n_chosen), or None
             What `choose` returned.
         hidden : array, shape (n_samples, n_outputs, n_hidden)
             Hidden features of the enrollment samples.
         ratings : Ratings
             Enrollment ratings of the samples.
-        prior : Prior or None
-            What is known of samples and annotators.
 
         Returns
         -------
         array of float64, shape (n_targets, n_outputs, n_hidden + 1)
         """
         if chosen is None:
-            return np.repeat(heads.mean(axis=0, dtype=np.float64)[None], ratings.n_annotators, axis=0)
-        return heads[chosen, np.arange(heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
+            return np.repeat(known.heads.mean(axis=0, dtype=np.float64)[None], ratings.n_annotators, axis=0)
+        return known.heads[chosen, np.arange(known.heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
 
 
 def for_all_outputs(chosen: np.ndarray, n_outputs: int) -> np.ndarray:
