@@ -44,9 +44,9 @@ class Protocol:
     n_reserved: int = 30  # ratings of each new annotator that are not scored
     few_annotators: bool = False  # too few to resample
 
-    def make_estimator(self, **parameters: Any) -> Pipeline:
-        """Return the scaler and the regressor, with the protocol's learning rate and these parameters."""
-        return make_pipeline(clone(self.scaler), AnnotatorMappedRegressor(**{"lr": self.lr} | parameters))
+    def make_estimator(self, kind: type = AnnotatorMappedRegressor, **parameters: Any) -> Pipeline:
+        """Return the scaler and a regressor, with the protocol's learning rate and these parameters."""
+        return make_pipeline(clone(self.scaler), kind(**{"lr": self.lr} | parameters))
 
 
 def read_pairs(protocol: str, *, seed: int = 0, **options: Any) -> list[tuple[Any, Any]]:

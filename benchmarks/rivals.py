@@ -1,7 +1,7 @@
 """Compare with what one would try instead of the package: same splits, same draws, same scored ratings.
 
     python benchmarks/rivals.py {speech,text,expressive,odour,odour-within} [--seeds 3] [--draws 5]
-                                [--recommended blended]
+                                [--recommended recommended]
 
 own ridge                ridge regression on the enrollment ratings alone
 matched consensus        ridge regression of the source's consensus, with the new rater's mean and spread
@@ -31,14 +31,12 @@ from _rivals.tuning import Predict
 from command_line import command_line
 from data import NAMES, PROTOCOLS, Protocol, read_pairs
 from sklearn.base import clone
-from strategies import COMPARED, RECOMMENDED, print_gains, print_scores
+from strategies import COMPARED, RECOMMENDED, learn, print_gains, print_scores, score_ours
 from tqdm.auto import tqdm
 
 from sklearn_annoser import Ratings
-from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
-from sklearn_annoser.evaluation._draws import Draw, Draws, _score_draw
+from sklearn_annoser.evaluation._draws import Draw, Draws
 from sklearn_annoser.evaluation._scores import tidy
-from sklearn_annoser.evaluation._strategies import choose_strategies
 from sklearn_annoser.metrics import annotator_ccc
 
 RIVALS: dict[str, Callable[[Known], Predict | None]] = {
@@ -88,26 +86,16 @@ def score_rivals(learned: list[tuple[Known, dict[str, Predict]]], draw: Draw) ->
         yield name, tidy(annotator_ccc(draw.test, predicted).drop(columns="n_ratings"))
 
 
-def score_ours(known: dict[str, Any], draw: Draw, rng: Any) -> Iterator[tuple[str, pd.DataFrame]]:
-    for name, (who, parameters) in known.items():
-        yield name, _score_draw(name, who, parameters, draw, rng)
-
-
 def compare_pair(
     protocol: Protocol, source: Any, target: Any, seed: int, n_draws: int, names: list[str]
 ) -> pd.DataFrame:
     """Train strategies and rivals on a source, and score them on a target."""
-    variants = {"source": "individual", "aggregate": "aggregate"}
-    needed = {COMPARED[name][0] for name in names}
-    estimator = protocol.make_estimator(random_state=seed)
-    models = {who: fit_on_corpus(estimator, source, source.ratings, variant=variants[who]) for who in needed}
-    asked = {name: COMPARED[name] for name in names}
-    ours = choose_strategies(asked, models.get("source"), models.get("aggregate"), target.X)
+    ours = learn(protocol, source, target.X, names, seed)
     learned = [learn_output(protocol, source, target, output) for output in range(source.ratings.n_outputs)]
     draws = Draws(target.ratings, protocol.sizes, n_reserved=protocol.n_reserved, n_draws=n_draws, n_scored=2)
     frames, rng = [], np.random.RandomState(seed)
     for draw in draws.walk(rng):
-        for scored in (score_ours(ours, draw, rng), score_rivals(learned, draw)):
+        for scored in (score_ours(ours, draw, names, rng), score_rivals(learned, draw)):
             for name, table in scored:
                 frames.append(table.assign(strategy=name, draw=draw.number, n_enrollment=draw.n_enrollment))
     return pd.concat(frames, ignore_index=True).assign(seed=seed)
@@ -117,7 +105,7 @@ def main() -> None:
     parser = command_line(__doc__, corpora=NAMES, seeds=3, draws=5)
     parser.add_argument("--recommended", choices=COMPARED, default=RECOMMENDED)
     options = parser.parse_args()
-    protocol, names = PROTOCOLS[options.corpus], list(dict.fromkeys([options.recommended, "blended"]))
+    protocol, names = PROTOCOLS[options.corpus], list(dict.fromkeys([options.recommended, "former blend"]))
     frames = []
     for seed in range(options.seeds):
         for source, target in tqdm(read_pairs(options.corpus, seed=seed), desc=f"seed {seed}"):
