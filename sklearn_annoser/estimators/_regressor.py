@@ -77,7 +77,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     lr_patience : int, default=5
         Epochs without a better validation loss before the learning rate falls.
     min_ratings : int, default=1
-        Annotators with fewer ratings in the training split get no head.
+        Annotators with fewer ratings in the training split, in a committee in that of every network, get no head.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last one, without pre-training: to fine-tune on other samples.
         Annotators without a head get the mean of all as a start; heads of annotators who are not in `y` stay.

@@ -8,6 +8,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 LEARNED_SHARE = 0.5  # the other half is equal for all
+LEAST_SPREAD = 1e-6  # of predictions for ratings from -1 to 1: less is rounding
+MOST_SLOPE = 10.0  # few samples may look alike to a part, which others do not
 
 
 def committee_shares(
@@ -68,7 +70,8 @@ def standardized_shares(
     """
     parts = np.stack(predicted, axis=1)  # (n_outputs, n_groups, n_samples)
     mean, spread = parts.mean(axis=2), parts.std(axis=2)
-    slope = np.divide(spread[:, :1], spread, out=np.zeros_like(spread), where=spread > 0)
+    slope = np.divide(spread[:, :1], spread, out=np.zeros_like(spread), where=spread > LEAST_SPREAD)
+    slope = np.minimum(slope, MOST_SLOPE)
     offset = mean[:, :1] - slope * mean
     moved = parts * slope[:, :, None] + offset[:, :, None]
     return committee_shares(moved.transpose(1, 2, 0), sizes, consensus), slope, offset

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback
 
 from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.datasets import make_corpora
-from sklearn_annoser.estimators import _regressor
+from sklearn_annoser.estimators import _fitted_prior
 from sklearn_annoser.mapping import learn_prior
 from sklearn_annoser.metrics import ccc_score
 from tests.estimators.cases import CONSENSUS, RATINGS, SOURCE, TARGET, VARIANTS, X
@@ -344,7 +344,7 @@ def test_bad_weights_are_refused(weight, message):
 
 
 def test_the_prior_tells_of_samples_that_were_not_trained_on(monkeypatch):
-    monkeypatch.setattr(_regressor, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(_fitted_prior, "BLOCK_ROWS", 7)
     validation = np.arange(200) % 4 == 0
     model = quick(max_epochs=3).fit(X, RATINGS, validation=validation)
     hidden = np.concatenate([block for _, block in model.iter_hidden(X[validation])])
