@@ -89,8 +89,9 @@ class AnnotatorMapper(AnnotatorPredictor):
         `low_<output>` and `high_<output>`, `confidence` (0.5 is luck, 1 is clear), `n_ratings`, what the calibration
         did, `slope_<output>` and `offset_<output>`, and with `min_expected_score` whether the mapping is `trusted`.
         Fine-tuning starts from that mapping; the calibration alone is of what came of it.
-    scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs)
-        The score of every source head for every new annotator: the CCC, or minus the absolute error of one rating.
+    scores_ : array of float32, shape (n_annotators, n_source_annotators, n_outputs), or None
+        The score of every source head for every new annotator: the CCC, or minus the absolute error of one rating. None
+        if the strategy does not choose by it ("blend", "all", "random").
     annotators_ : array, shape (n_annotators,)
         The new annotators.
     heads_ : array, shape (n_annotators, n_outputs, n_hidden + 1)
@@ -185,7 +186,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         rng = self._rng()
         hidden, prior = self._look_at(X, rated, unrated)
         enroller = Enroller(source._unit_heads, prior, self.strategy, self.n_heads, min_ratings=self.min_ratings)
-        mapping = start = enroller.enrol(hidden, self._unit_scale.to_unit(ratings)[rated], rng=rng)
+        mapping = start = enroller.enrol(hidden, self._unit_scale.to_unit(ratings)[rated], rng=rng, with_scores=False)
         if self.calibration is not None:
             mapping = start.calibrated()
         sure, forecast = confidences(start, n_bootstrap=self.n_bootstrap, rng=rng), None
@@ -200,7 +201,9 @@ class AnnotatorMapper(AnnotatorPredictor):
         if self.fine_tune is not None and self.calibration is not None:
             mapping = mapping.calibrated()
         self.annotators_, self._unit_heads = ratings.annotators, mapping.heads
-        self.scores_ = self._unit_scale.scores_from_unit(mapping.scores, count_by_output(ratings))
+        self.scores_ = None
+        if mapping.enroller.rule.ranks:
+            self.scores_ = self._unit_scale.scores_from_unit(mapping.scores, count_by_output(ratings))
         self._report_unmapped(mapping)
         slope, offset = self._unit_scale.calibration_from_unit(mapping.slope, mapping.offset)
         mapping = replace(mapping, slope=slope, offset=offset)

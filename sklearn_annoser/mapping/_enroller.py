@@ -110,7 +110,8 @@ class Enroller:
         Mapping
         """
         rule = self.rule
-        scores = np.zeros((ratings.n_annotators, *self.heads.shape[:2]), dtype=np.float32)
+        # Without scores nothing grows with new annotators times known ones: there are as many zeros, but a single one.
+        scores = np.broadcast_to(np.float32(0), (ratings.n_annotators, *self.heads.shape[:2]))
         if with_scores or rule.ranks:
             scores = score_heads(hidden, self.heads, ratings)
         chosen = rule.choose(comparable(scores, ratings, rule), rng)
@@ -221,6 +222,8 @@ class Mapping:
 
 def comparable(scores: np.ndarray, ratings: Ratings, rule: Strategy) -> np.ndarray:
     """Return scores that can be added over outputs: an error on one rating counts for nothing beside a CCC."""
+    if not rule.ranks:
+        return scores
     overruled = (count_by_output(ratings) == 1) & _differ(ratings).any(axis=1, keepdims=True)
     if rule.by_output or not overruled.any():
         return scores
