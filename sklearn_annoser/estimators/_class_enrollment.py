@@ -63,8 +63,8 @@ class EnrolsLabels(ServesOneAnnotator):
         calibration : {None, "prior"}, default=None
             "prior" moves the biases so that the labels' frequencies come nearer to those of the enrollment, with `n`
             labels :math:`(n_k + 10 \bar p_k) / (n + 10)` where :math:`\bar p_k` is the mean probability predicted. Of
-            ordered classes it finds the most probable thresholds, given the labels and those of all known annotators
-            (:func:`fit_thresholds`).
+            ordered classes it finds the most probable thresholds, given the labels and a normal distribution half-way
+            between the served head and the mean of all (:func:`fit_thresholds`).
 
         Returns
         -------
@@ -138,10 +138,10 @@ class EnrolsLabels(ServesOneAnnotator):
             if not len(own):
                 continue
             if self._link.ordered:
-                level = float(weights[output] @ mean[output])
-                shift, fitted = fit_thresholds(predicted[given, output], own, priors[output], level)
+                level, served = float(weights[output] @ mean[output]), cuts[output, : self._link.sizes[output] - 1]
+                prior = priors[output].towards(level, served)
+                shift, served[:] = fit_thresholds(predicted[given, output], own, prior, level)
                 weights[output, -1] += shift
-                cuts[output, : len(fitted)] = fitted
             else:
                 weights[part, -1] += bias_towards(softmax(predicted[given][:, part], axis=1), own)
 

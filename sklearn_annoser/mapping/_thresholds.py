@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -87,6 +87,23 @@ class ThresholdPrior:
         centred = known - known.mean(axis=0)
         covariance = (centred.T @ centred + DOUBT * guess) / (len(known) - 1 + DOUBT)
         return cls(known.mean(axis=0), covariance)
+
+    def towards(self, level: float, thresholds: np.ndarray) -> ThresholdPrior:
+        """Return the prior half-way to the thresholds of a head that was chosen, in part by chance, for its labels.
+
+        Parameters
+        ----------
+        level : float
+            Mean score of that head.
+        thresholds : array, shape (n_classes - 1,)
+            Its thresholds.
+
+        Returns
+        -------
+        ThresholdPrior
+        """
+        chosen = np.concatenate([[level], np.log(np.diff(thresholds))])
+        return replace(self, mean=(self.mean + chosen) / 2)
 
 
 def fit_thresholds(
