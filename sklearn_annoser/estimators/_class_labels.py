@@ -10,6 +10,7 @@ import pandas as pd
 
 from sklearn_annoser._validation import as_columns, check_known, check_labels
 from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings._checks import check_unique
 from sklearn_annoser.ratings._classes import categories_of
 from sklearn_annoser.ratings._outputs import match_outputs
 
@@ -41,7 +42,9 @@ def warn_if_undeclared(y: Ratings) -> None:
 def order_of(y: Any, ordered: Any) -> np.ndarray | None:
     """Return the order of classes that was given, or that y has of itself; None is that of sorting."""
     if not isinstance(ordered, (bool, np.bool_)):
-        return check_labels("ordered", ordered)
+        order = check_labels("ordered", ordered)
+        check_unique("ordered", order)
+        return order
     if not ordered:
         return None
     return y.classes if isinstance(y, Ratings) else categories_of(y)

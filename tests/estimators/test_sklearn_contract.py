@@ -45,6 +45,7 @@ ESTIMATORS = [
         for variant in ("individual", "individual+consensus", "aggregate")
     ),
     AnnotatorMappedClassifier(**QUICK),
+    AnnotatorMappedClassifier(ordered=True, **QUICK),
     AnnotatorMapper(FrozenEstimator(AnySource()), on_unknown="consensus", random_state=0),
     AnnotatorMapper(
         FrozenEstimator(AnySource()), strategy="blend", calibration="affine", on_unknown="consensus", random_state=0

@@ -1,5 +1,7 @@
 """Thresholds: probabilities against a plain twin, gradients, what few labels do."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -11,7 +13,7 @@ from sklearn_annoser.mapping._thresholds import _negative_log_likelihood, centre
 def plain_proba(score, thresholds):
     """Return the probability of each class, one difference of sigmoids at a time."""
     below = [0.0, *(1 / (1 + np.exp(score - cut)) for cut in thresholds), 1.0]
-    return [high - low for low, high in zip(below, below[1:], strict=False)]
+    return [high - low for low, high in pairwise(below)]
 
 
 def prior_of(n_classes, level=0.0, variance=1.0):
