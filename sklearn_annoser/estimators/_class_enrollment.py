@@ -10,7 +10,7 @@ from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_annoser._validation import as_columns, as_objects, check_labels, check_number, check_option
-from sklearn_annoser.estimators._class_labels import check_labels_of, encode
+from sklearn_annoser.estimators._class_labels import check_labels_of, encode, in_order
 from sklearn_annoser.estimators._class_network import ClassLink, ClassRegressor
 from sklearn_annoser.estimators._class_scores import SCORINGS, bias_towards, score_labels
 from sklearn_annoser.estimators._known import ServesOneAnnotator
@@ -108,7 +108,7 @@ class EnrolsLabels(ServesOneAnnotator):
                 raise ValueError(f"y must be the labels of one new annotator, got {n_annotators}.")
             labels, X = labels_of(y), X[y.rows]
         else:
-            labels = check_labels("y", y) if len(self.outputs_) == 1 else as_objects("y", y)
+            labels = check_labels("y", y) if len(self.outputs_) == 1 else as_objects("y", in_order(y, self.outputs_))
         if labels.ndim != min(len(self.outputs_), 2) or as_columns(labels).shape[1] != len(self.outputs_):
             raise ValueError(f"y must have {len(self.outputs_)} columns, {list(self.outputs_)}, got {labels.shape}.")
         if len(labels) != len(X):

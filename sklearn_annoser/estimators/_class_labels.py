@@ -12,7 +12,7 @@ from sklearn_annoser._validation import as_columns, check_known, check_labels
 from sklearn_annoser.ratings import Ratings
 from sklearn_annoser.ratings._checks import check_unique
 from sklearn_annoser.ratings._classes import categories_of
-from sklearn_annoser.ratings._outputs import match_outputs
+from sklearn_annoser.ratings._outputs import match_outputs, output_order
 
 
 def check_labels_of(y: Ratings, n_samples: int, outputs: tuple[str, ...] | None = None) -> Ratings:
@@ -23,6 +23,13 @@ def check_labels_of(y: Ratings, n_samples: int, outputs: tuple[str, ...] | None 
     if len(y) != n_samples:
         raise ValueError(f"X has {n_samples} samples, but y has ratings of {len(y)}.")
     return y if outputs is None or len(outputs) == 1 else match_outputs(y, outputs, "y")
+
+
+def in_order(y: Any, outputs: tuple[str, ...]) -> Any:
+    """Return a table of labels with its columns in the order of the outputs; what has no names is as it is."""
+    if not hasattr(y, "columns") or len(outputs) == 1:
+        return y
+    return y.iloc[:, output_order([str(column) for column in y.columns], outputs, "y")]
 
 
 def warn_if_undeclared(y: Ratings) -> None:

@@ -24,6 +24,7 @@ from sklearn_annoser.estimators._class_enrollment import EnrolsLabels
 from sklearn_annoser.estimators._class_labels import (
     check_labels_of,
     columns_of,
+    in_order,
     learn_classes,
     one_hot,
     order_of,
@@ -398,7 +399,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         predicted = self.predict(X)
         if predicted.ndim == 1:
             return float(accuracy_score(y, predicted, sample_weight=sample_weight))
-        truth = as_columns(as_objects("y", y))
+        truth = as_columns(as_objects("y", in_order(y, self.outputs_)))
         if truth.shape != predicted.shape:
             raise ValueError(f"y must have shape {predicted.shape}, got {truth.shape}.")
         return float(np.average((truth == predicted).mean(axis=1), weights=sample_weight))

@@ -114,6 +114,10 @@ def test_a_new_annotator_enrols_with_what_they_gave(model, strategy, calibration
 def test_outputs_are_put_in_order_by_name(model):
     swapped = RATINGS._replace(_values=RATINGS._values[:, ::-1], outputs=("mood", "height"))
     assert model.score(X, swapped) == model.score(X, RATINGS)
+    truth = pd.DataFrame(labels_of(X, 0), columns=["height", "mood"])
+    assert model.score(X, truth[["mood", "height"]]) == model.score(X, truth.to_numpy())
+    expected = model.select_annotator(X[:20], truth[:20])
+    assert model.select_annotator(X[:20], truth[["mood", "height"]][:20]) == expected
     with pytest.raises(ValueError, match="'colour' is where 'mood' should be"):
         model.score(X, RATINGS._replace(outputs=("height", "colour")))
 
