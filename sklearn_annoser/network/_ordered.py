@@ -21,9 +21,9 @@ class OrderedModule(MultiHeadModule):
     .. math:: P(y_{iao} \le k) = \operatorname{sigmoid}(\theta_{aok} - \hat y_{iao}), \qquad
               \theta_{ao,k+1} = \theta_{aok} + e^{\delta_{aok}}, \qquad \sum_k \theta_{aok} = 0
 
-    The score :math:`\hat y_{iao}` of output `o` is what :class:`MultiHeadModule` predicts, with one tower an output;
-    the gaps :math:`\delta` are further columns of the annotator's row, so that the thresholds rise whatever is learned.
-    They are centred: how high somebody labels is the bias of the score, how wide their classes are stands in the gaps.
+    The score :math:`\hat y_{iao}` of output `o` is what the base class predicts, with one tower an output; the gaps
+    :math:`\delta` are further columns of the annotator's row, so that the thresholds rise whatever is learned. They are
+    centred: how high somebody labels is the bias of the score, how wide their classes are stands in the gaps.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class OrderedModule(MultiHeadModule):
     n_classes : sequence of int
         Number of classes of each output.
     **kwargs : dict
-        Any other parameter of :class:`MultiHeadModule`.
+        Any other parameter of the base class.
 
     References
     ----------
