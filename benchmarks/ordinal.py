@@ -140,7 +140,7 @@ def report(results: pd.DataFrame) -> None:
     results = results.groupby(KEYS, sort=False).mean().reset_index()
     mean = results.drop(columns=["annotator", "seed", "draw"]).groupby(["strategy", "n_enrollment"], sort=False).mean()
     for size in SIZES:
-        print_table(f"{size} enrollment labels", mean.xs(size, level="n_enrollment"))
+        print_table(f"{size} enrollment labels", mean.xs(size, level="n_enrollment").astype(object).fillna("-"))
     differences = {f"{one} - {other}": difference(results, one, other) for one, other in PAIRS}
     table = pd.DataFrame(differences).T.reindex(columns=list(mean)).fillna("-").rename_axis("difference")
     print_table("differences at 20 labels", table)
