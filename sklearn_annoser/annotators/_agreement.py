@@ -96,7 +96,7 @@ def agreement_table(
     for measure in measures:
         check_option("measures", measure, possible)
     if ratings.classes is not None:
-        ratings = ratings.with_values(np.unique(ratings.labels, return_inverse=True)[1])
+        ratings = ratings.with_values(ratings._values)
     check_number("min_common", min_common, low=2, integer=True)
     check_number("n_bootstrap", n_bootstrap, low=0, integer=True)
     rng = check_random_state(random_state)

@@ -10,6 +10,7 @@ from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predi
 from sklearn_annoser.mapping._prior import Prior, learn_prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping._suggest import comparison_axes, representative_rows, spread_rows
+from sklearn_annoser.mapping._thresholds import ThresholdPrior, fit_thresholds, ordered_log_proba
 from sklearn_annoser.mapping._tune import FINE_TUNES, fine_tuned_heads, tune_heads
 from sklearn_annoser.mapping.strategies import STRATEGIES, blend_heads
 
@@ -23,14 +24,17 @@ __all__ = [
     "Known",
     "Mapping",
     "Prior",
+    "ThresholdPrior",
     "blend_heads",
     "bootstrap_heads",
     "calibrate_heads",
     "comparison_axes",
     "confidences",
     "fine_tuned_heads",
+    "fit_thresholds",
     "forecast_scores",
     "learn_prior",
+    "ordered_log_proba",
     "predict_heads",
     "predict_pairs",
     "predict_rated",

@@ -7,6 +7,7 @@ from sklearn_annoser.network._loss import CCCLoss, CrossEntropy, mixture_diverge
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._net import MultiHeadNet
 from sklearn_annoser.network._optim import LazySGD, clip_gradients
+from sklearn_annoser.network._ordered import OrderedModule
 from sklearn_annoser.network._torch_state import seeded
 from sklearn_annoser.network._tune import held_out_parts, tune
 
@@ -19,6 +20,7 @@ __all__ = [
     "LazySGD",
     "MultiHeadModule",
     "MultiHeadNet",
+    "OrderedModule",
     "RatingsDataset",
     "ValidationSplit",
     "as_tensor",

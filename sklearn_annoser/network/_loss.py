@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -77,9 +79,14 @@ def member_losses(y_pred: Tensor, y_true: Tensor, weight: Tensor, eps: float = 1
 
 
 class CrossEntropy(nn.Module):
-    r"""Cross entropy of predicted logits and the shares of labels, averaged over ratings (0 or more).
+    r"""Cross entropy of predicted logits and the shares of labels, averaged over ratings, then outputs (0 or more).
 
     .. math:: L = -\frac{1}{n} \sum_i \sum_k y_{ik} \log \operatorname{softmax}_k(\hat y_i)
+
+    Parameters
+    ----------
+    n_classes : sequence of int, default=None
+        Number of classes of each output, whose columns are side by side. None: there is one output.
 
     Examples
     --------
@@ -90,11 +97,21 @@ class CrossEntropy(nn.Module):
     0.693147
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_classes: Sequence[int] | None = None) -> None:
         super().__init__()
+        self.n_classes = n_classes
 
     def forward(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the loss of logits and shares, with the weight of each rating in all columns of `weight`."""
+        """Return the loss of logits and shares, with the weight of each rating of an output in all its columns."""
+        if self.n_classes is None:
+            return self._of_output(y_pred, y_true, weight)
+        n_classes = list(self.n_classes)
+        weights = [None] * len(n_classes) if weight is None else weight.split(n_classes, dim=1)
+        parts = zip(y_pred.split(n_classes, dim=1), y_true.split(n_classes, dim=1), weights, strict=True)
+        return torch.stack([self._of_output(*part) for part in parts]).mean()
+
+    def _of_output(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the loss of one output."""
         losses = -(y_true * y_pred.log_softmax(1)).sum(1)  # (n_ratings,)
         if weight is None:
             return losses.mean()

@@ -17,14 +17,15 @@ def means(rows: np.ndarray, values: np.ndarray, n_samples: int) -> np.ndarray:
 
 
 def plurality(rows: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the class that most ratings of each sample have, the first of several, (n_samples, 1); NaN without any.
+    """Return the class that most ratings of each sample have, the first of several, (n_samples,); NaN without any.
 
-    `values` (n_ratings, 1) are positions in the classes, `shape` is the number of samples and of classes.
+    `values` (n_ratings,) are positions in the classes or NaN, `shape` is the number of samples and of classes.
     """
-    found = np.full((shape[0], 1), np.nan)
-    cells, votes = np.unique(rows * shape[1] + values[:, 0].astype(np.intp), return_counts=True)
+    given = np.isfinite(values)
+    found = np.full(shape[0], np.nan)
+    cells, votes = np.unique(rows[given] * shape[1] + values[given].astype(np.intp), return_counts=True)
     order = np.lexsort((-cells, votes))  # what is written last stays: most votes, of several the first class
-    found[cells[order] // shape[1], 0] = cells[order] % shape[1]
+    found[cells[order] // shape[1]] = cells[order] % shape[1]
     return found
 
 

@@ -51,8 +51,8 @@ class Constructors:
         scale : (low, high) or one such pair for each output, default=None
             The scale on which was rated; a rating outside it is an error.
         classes : True or array-like of labels, default=None
-            The ratings are classes, strings or numbers: one of these, or True for those that are there, sorted. None:
-            they are numbers.
+            The ratings are classes, strings or numbers: one of these, or True for those that are there, sorted or in
+            the order of ordered categoricals. Outputs share them. None: they are numbers.
 
         Returns
         -------

@@ -16,7 +16,6 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
@@ -73,8 +72,6 @@ def lost_ratings(y: np.ndarray) -> Ratings | None:
         if ratings is None or not any(mark in made_in for mark in running):
             continue
         consensus = ratings.consensus()
-        if ratings.classes is not None:
-            consensus = consensus[~pd.isna(consensus)]
         consensus = consensus.reshape(len(consensus), -1).T
         if all(any(_comes_of(column, own) for own in consensus) for column in columns):
             return ratings

@@ -35,7 +35,7 @@ def match_outputs(ratings: Ratings, expected: Sequence[str], what: str = "rating
     if order == list(range(len(order))) and ratings.outputs == tuple(expected):
         return ratings
     scale = None if ratings.scale is None else ratings.scale[order]
-    return ratings._replace(_values=ratings.values[:, order], outputs=tuple(expected), scale=scale)
+    return ratings._replace(_values=ratings._values[:, order], outputs=tuple(expected), scale=scale)
 
 
 def in_order_of(expected: Any, found: Any, what: str) -> Any:

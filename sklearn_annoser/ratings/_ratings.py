@@ -69,9 +69,9 @@ class Ratings(Constructors):
     scale : (low, high) or one such pair for each output, default=None
         The scale on which was rated; a rating outside it is an error.
     classes : array, shape (n_classes,), default=None
-        Labels of classes, of which `values` are positions. Such Ratings have `labels` in the place of `values`, and
-        their consensus is the plurality; of classes with equally many votes it is the first of these. None: the values
-        are numbers.
+        Labels of classes, of which `values` are positions; several outputs share them. Such Ratings have `labels` in
+        the place of `values`, and their consensus is the plurality; of classes with equally many votes it is the first
+        of these. None: the values are numbers.
 
     Examples
     --------
@@ -239,10 +239,11 @@ class Ratings(Constructors):
 
     @property
     def labels(self) -> np.ndarray:
-        """Class of each rating, (n_ratings,)."""
+        """Class of each rating, (n_ratings,) or (n_ratings, n_outputs), None where an output is not rated."""
         if self.classes is None:
             raise TypeError("these Ratings are numbers: make them with classes=True, if the numbers are classes.")
-        return decode(self._values[:, 0], self.classes)
+        labels = decode(self._values, self.classes)
+        return labels[:, 0] if self.n_outputs == 1 else labels
 
     def consensus(self) -> np.ndarray:
         """Mean rating of each sample; of classes the one that most annotators gave, the first of several.
@@ -261,7 +262,8 @@ class Ratings(Constructors):
         """Return the mean, or the position of the class with most votes, (n_samples, n_outputs); NaN without any."""
         if self.classes is None:
             return means(self.rows, self._values, self.n_samples)
-        return plurality(self.rows, self._values, (self.n_samples, len(self.classes)))
+        shape = self.n_samples, len(self.classes)
+        return np.stack([plurality(self.rows, column, shape) for column in self._values.T], axis=1)
 
     @property
     def is_complete(self) -> bool:

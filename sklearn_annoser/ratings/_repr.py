@@ -24,7 +24,9 @@ def as_html(ratings: Any) -> str:
     if ratings.classes is None:
         summary = pd.DataFrame(ratings.values, columns=list(ratings.outputs)).agg(["mean", "std", "min", "max"])
     else:
-        summary = pd.Series(ratings.labels).value_counts().reindex(ratings.classes, fill_value=0).to_frame("n_ratings")
+        counted = ratings.to_long()[list(ratings.outputs)].apply(pd.Series.value_counts)
+        summary = counted.reindex(ratings.classes).fillna(0).astype(int)
+        summary = summary.set_axis(["n_ratings"], axis=1) if ratings.n_outputs == 1 else summary
     names = ", ".join(map(str, ratings.annotators[:5].tolist())) + (", ..." if ratings.n_annotators > 5 else "")
     return (  # no $ in a label is mathematics to a notebook
         f"<div class='tex2jax_ignore mathjax_ignore'><p><b>Ratings</b>: {ratings.n_ratings:,} ratings of "

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_annoser import AnnotatorMappedClassifier, Ratings
-from sklearn_annoser.estimators._classifier import _score_labels
+from sklearn_annoser.estimators._class_scores import score_labels as _score_labels
 from sklearn_annoser.network import CrossEntropy
 
 RNG = np.random.RandomState(0)
@@ -207,7 +207,7 @@ def test_the_loss_is_the_cross_entropy():
     [
         (np.zeros(600), {}, "y has one class only, 0.0: there is nothing to tell apart"),
         (RATINGS, {"annotators": np.zeros(600)}, "annotators must be None if y is Ratings"),
-        (Ratings.from_rows(np.zeros((600, 2)), "ann"), {}, "y must have one output, the class, got 2"),
+        (Ratings.from_rows(np.zeros((600, 2)), "ann"), {}, "output 'rating_0' of y has one class only, 0.0: there is"),
         (RATINGS[:5], {}, "X has 600 samples, but y has ratings of 5"),
         (np.linspace(0, 1, 600), {}, "Unknown label type"),
     ],

@@ -46,6 +46,7 @@ ESTIMATORS = [
     ),
     AnnotatorCommittee(n_members=2, n_consensus_members=1, **QUICK),
     AnnotatorMappedClassifier(**QUICK),
+    AnnotatorMappedClassifier(ordered=True, **QUICK),
     AnnotatorMapper(FrozenEstimator(AnySource()), on_unknown="consensus", random_state=0),
     AnnotatorMapper(
         FrozenEstimator(AnySource()), strategy="blend", calibration="affine", on_unknown="consensus", random_state=0

@@ -82,6 +82,48 @@ def test_numbers_can_be_declared_afterwards():
     assert plain.classes is None
 
 
+TWO = pd.DataFrame(
+    {
+        "sample": ["x", "x", "y", "y"],
+        "annotator": ["ann", "bob", "ann", "cy"],
+        "emotion": ["sad", "angry", "sad", None],
+        "sex": ["f", "f", None, "m"],
+    }
+)
+
+
+def test_several_outputs_share_their_classes_and_may_be_missing():
+    ratings = Ratings.from_long(TWO, outputs=["emotion", "sex"], classes=True)
+    assert ratings.classes.tolist() == ["angry", "f", "m", "sad"]
+    assert ratings.labels.tolist() == [["sad", "f"], ["angry", "f"], ["sad", None], [None, "m"]]
+    assert np.asarray(ratings).tolist() == [["angry", "f"], ["sad", "m"]]
+    assert ratings.of("cy")[1].tolist() == [[None, "m"]]
+    pd.testing.assert_frame_equal(ratings.to_long(), TWO, check_dtype=False)
+    assert Ratings.from_dense(ratings.to_dense(), annotators=ratings.annotators, outputs=["emotion", "sex"],
+                              samples=["x", "y"], classes=True) == ratings  # fmt: skip
+    assert "<th>sex</th>" in ratings._repr_html_()
+    assert pickle.loads(pickle.dumps(ratings)) == ratings
+    with pytest.raises(ValueError, match="1 samples have no rating of some output"):
+        ratings[[1]].keep_annotators(["cy"]).consensus()
+
+
+def test_ordered_categoricals_tell_the_order_of_the_classes():
+    sizes = pd.Categorical(["big", "small", "big"], categories=["small", "medium", "big"], ordered=True)
+    table = pd.DataFrame({"sample": ["a", "b", "c"], "annotator": "ann", "size": sizes, "other": sizes[::-1]})
+    assert Ratings.from_long(table, outputs="size", classes=True).classes.tolist() == ["small", "big"]
+    assert Ratings.from_rows(table["size"], "ann", classes=True).classes.tolist() == ["small", "big"]
+    unordered = table.assign(size=table["size"].cat.as_unordered())
+    assert Ratings.from_long(unordered, outputs="size", classes=True).classes.tolist() == ["big", "small"]
+    both = ["size", "other"]
+    assert Ratings.from_long(table, outputs=both, classes=True).classes.tolist() == ["small", "big"]
+    assert Ratings.from_long(unordered, outputs=both, classes=True).classes.tolist() == ["big", "small"]
+    table["other"] = pd.Categorical(["bad", "bad", "good"], categories=["bad", "good"], ordered=True)
+    assert Ratings.from_long(table, outputs=both, classes=True).classes.tolist() == ["small", "big", "bad", "good"]
+    table["other"] = table["size"].cat.reorder_categories(["big", "medium", "small"], ordered=True)
+    with pytest.raises(ValueError, match="columns have the same categories in different orders"):
+        Ratings.from_long(table, outputs=both, classes=True)
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -115,8 +157,7 @@ def test_a_sample_without_rating_has_no_plurality():
         (lambda: Ratings.from_dense([["a", 1]], classes=True), TypeError, "values must be all strings or all numbers"),
         (lambda: Ratings.from_dense([["a"]], classes=["a", "a"]), ValueError, "classes must be unique, got 'a' twice"),
         (lambda: Ratings.from_dense("a", classes=True), ValueError, "values must be an array .*got a single label"),
-        (lambda: Ratings.from_rows([["a", "b"]], "x", classes=True), ValueError, "one output and no scale, got 2"),
-        (lambda: Ratings.from_rows([1, 2], "x", classes=True, scale=(1, 2)), ValueError, "one output and no scale"),
+        (lambda: Ratings.from_rows([1, 2], "x", classes=True, scale=(1, 2)), ValueError, "have no scale"),
         (lambda: Ratings.from_rows(["a", None], "x", classes=True), ValueError, "1 of 2 ratings have no value"),
         (lambda: Ratings([0, 1], [0], [2], annotators=["x"], classes=["a", "b"]), ValueError, "positions in the 2 cla"),
         (lambda: Ratings([0, 1], [0], [0.5], annotators=["x"], classes=["a", "b"]), ValueError, "from 0, got 0.5"),
