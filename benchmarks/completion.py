@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 from sklearn_annoser import AnnotatorMapper, Ratings
 from sklearn_annoser.evaluation import draw_enrollment
 from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
+from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.mapping import Prior, calibrate_heads
 from sklearn_annoser.metrics import ccc_score
 
@@ -103,7 +104,7 @@ def of_output(prior: Prior, output: int) -> Prior:
 
 def score(mapper: Any, table: Table, enrolled: Ratings, found: np.ndarray) -> Iterator[dict[str, Any]]:
     """Score each rater on what they have not enrolled with, of items that enough others have rated."""
-    source = mapper.estimator[-1]
+    source = mapper.estimator
     is_enrolled = np.zeros(found.shape[1:3], dtype=bool)
     is_enrolled[enrolled.rows, enrolled.codes] = True
     truth = table.values[:, : found.shape[2]]
@@ -134,13 +135,14 @@ def compare(name: str, seed: int, n_draws: int) -> Iterator[dict[str, Any]]:
     n_enrolled = 20 if protocol.n_reserved > 20 else 10
     for source, target in tqdm(read_pairs(name, seed=seed), desc=f"seed {seed}"):
         model = fit_on_corpus(protocol.make_estimator(), source, source.ratings, random_state=seed)
+        known, X = Remembered(model, target.X), np.arange(len(target.X))[:, None]
         table = Table(target.ratings, target.get("by_known"))
         for draw in range(n_draws):
             rng = np.random.RandomState(1000 * seed + draw)
             enrolled, _ = draw_enrollment(target.ratings, n_enrolled, random_state=rng)
-            mapper = AnnotatorMapper(model, **MAPPER, random_state=0).fit(target.X, enrolled)
+            mapper = AnnotatorMapper(known, **MAPPER, random_state=0).fit(X, enrolled)
             for n_others in N_OTHERS:
-                found = complete(mapper, target.X, table, n_others, rng)
+                found = complete(mapper, X, table, n_others, rng)
                 for row in score(mapper, table, enrolled, found):
                     yield row | {"seed": seed, "draw": draw, "others": n_others}
 
