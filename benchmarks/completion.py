@@ -2,9 +2,9 @@
 
     python benchmarks/completion.py {speech,text,expressive,odour,odour-within} [--seeds 3] [--draws 5]
 
-The protocols are those of data.py. Each new rater enrols with 20 ratings, 10 where samples are few; their other ratings
-are scored, of items that at least four others have rated, known raters and new ones. Of the others' ratings of an item 0,
-1, 2 or 4 are given, drawn at random, and never the rater's own. Against the completed ratings stand the same mapper
+The protocols are those of data.py. Each new rater enrols with 20 ratings, 10 where samples are few, of one half of the
+items; all their ratings of the other half are scored, of items that at least four others have rated, known raters and
+new ones. Of the others' ratings of an item 0, 1, 2 or 4 are given, drawn at random. Against the completed ratings stand the same mapper
 without the others, and their mean, calibrated to the rater's enrollment ratings as the mapper calibrates. The last
 table has the share of ratings within the intervals of 80 %. Of several outputs, the mean comes first.
 """
@@ -52,35 +52,41 @@ class Table:
         """Return the ratings that are kept, (n_samples, n_annotators)."""
         return self.ratings.keep_ratings(keep[self.ratings.rows, self.place[self.ratings.codes]])
 
-    def rounds(self, n_others: int, n_new: int, rng: np.random.RandomState) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Let one new rater of each item after the other be without theirs: yield which, and whose ratings are kept."""
-        turn = np.where(self.there[:, :n_new], rng.uniform(size=(len(self.there), n_new)), np.inf)
-        turn = turn.argsort(axis=1).argsort(axis=1)
-        for number in range(self.there[:, :n_new].sum(axis=1).max()):
-            out = self.there[:, :n_new] & (turn == number)
-            others = self.there.copy()
-            others[:, :n_new] &= ~out
-            chance = np.where(others, rng.uniform(size=others.shape), np.inf)
-            yield out, others & (chance.argsort(axis=1).argsort(axis=1) < n_others)
+    def rounds(self, n_others: int, enrolled: Ratings, rng: np.random.RandomState) -> Iterator[tuple[np.ndarray, ...]]:
+        """Let one new rater of each item after the other be without theirs: yield which, whose are kept, what is given.
+
+        Those who enrol with an item are not without it, and all they enrol with is given.
+        """
+        theirs = np.zeros(self.there.shape, dtype=bool)
+        theirs[enrolled.rows, enrolled.codes] = True
+        new = self.there & (np.arange(self.there.shape[1]) < enrolled.n_annotators)
+        turn = np.where(new, rng.uniform(size=new.shape), np.inf).argsort(axis=1).argsort(axis=1)
+        for number in range(new.sum(axis=1).max()):
+            out = new & (turn == number)
+            chance = np.where(self.there & ~out, rng.uniform(size=new.shape), np.inf)
+            kept = self.there & ~out & (chance.argsort(axis=1).argsort(axis=1) < n_others)
+            yield out, kept, kept | (theirs if n_others else False)
 
 
-def complete(mapper: Any, X: Any, table: Table, n_others: int, rng: np.random.RandomState) -> np.ndarray:
+def complete(
+    mapper: Any, X: Any, table: Table, n_others: int, enrolled: Ratings, rng: np.random.RandomState
+) -> np.ndarray:
     """Return what new raters are expected to give where they have rated, its low and high bounds, and the others' mean.
 
     The array has shape (4, n_samples, n_new, n_outputs), NaN elsewhere.
     """
     shape = (len(table.values), len(mapper.annotators_), table.values.shape[2])
     found = np.full((4, *shape), np.nan)
-    for out, kept in table.rounds(n_others, shape[1], rng):
-        done = mapper.complete(X, table.some(kept))
+    for out, kept, given in table.rounds(n_others, enrolled, rng):
+        done = mapper.complete(X, table.some(given))
         rows, raters = np.nonzero(out)
         for which, part in enumerate((done.ratings, done.low, done.high)):
             found[which, rows, raters] = part.to_dense().reshape(shape)[rows, raters]
         if n_others:
             some = kept[rows].sum(axis=1) > 0
             rows, raters = rows[some], raters[some]
-            given = np.where(kept[rows][:, :, None], table.values[rows], 0.0).sum(axis=1)
-            found[3, rows, raters] = given / kept[rows].sum(axis=1)[:, None]
+            total = np.where(kept[rows][:, :, None], table.values[rows], 0.0).sum(axis=1)
+            found[3, rows, raters] = total / kept[rows].sum(axis=1)[:, None]
     return found
 
 
@@ -102,13 +108,15 @@ def of_output(prior: Prior, output: int) -> Prior:
     return replace(prior, **{name: getattr(prior, name)[output, None] for name in told})
 
 
-def score(mapper: Any, table: Table, enrolled: Ratings, found: np.ndarray) -> Iterator[dict[str, Any]]:
+def score(
+    mapper: Any, table: Table, enrolled: Ratings, found: np.ndarray, apart: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Score each rater on what they have not enrolled with, of items that enough others have rated."""
     source = mapper.estimator
     is_enrolled = np.zeros(found.shape[1:3], dtype=bool)
     is_enrolled[enrolled.rows, enrolled.codes] = True
     truth = table.values[:, : found.shape[2]]
-    scored = table.there[:, : found.shape[2]] & ~is_enrolled & (table.there.sum(axis=1) > max(N_OTHERS))[:, None]
+    scored = table.there[:, : found.shape[2]] & (apart & (table.there.sum(axis=1) > max(N_OTHERS)))[:, None]
     for output, name in enumerate(mapper.outputs_):
         prior = of_output(source.prior_, output)
         to_unit = source._unit_scale.centre[output], source._unit_scale.half[output]
@@ -124,7 +132,9 @@ def score(mapper: Any, table: Table, enrolled: Ratings, found: np.ndarray) -> It
                 "annotator": label,
                 "output": name,
                 "completed": ccc_score(own[rows], completed[rows]),
-                "the others' mean, calibrated": ccc_score(unit_own[rows], mean[rows]) if np.isfinite(mean[rows]).all() else np.nan,
+                "the others' mean, calibrated": ccc_score(unit_own[rows], mean[rows])
+                if np.isfinite(mean[rows]).all()
+                else np.nan,
                 "inside": np.mean((low <= own)[rows] & (own <= high)[rows]),
             }
 
@@ -139,11 +149,13 @@ def compare(name: str, seed: int, n_draws: int) -> Iterator[dict[str, Any]]:
         table = Table(target.ratings, target.get("by_known"))
         for draw in range(n_draws):
             rng = np.random.RandomState(1000 * seed + draw)
-            enrolled, _ = draw_enrollment(target.ratings, n_enrolled, random_state=rng)
+            first = rng.permutation(len(X)) < len(X) // 2
+            pool = target.ratings.keep_ratings(first[target.ratings.rows])
+            enrolled, _ = draw_enrollment(pool, n_enrolled, random_state=rng)
             mapper = AnnotatorMapper(known, **MAPPER, random_state=0).fit(X, enrolled)
             for n_others in N_OTHERS:
-                found = complete(mapper, X, table, n_others, rng)
-                for row in score(mapper, table, enrolled, found):
+                found = complete(mapper, X, table, n_others, enrolled, rng)
+                for row in score(mapper, table, enrolled, found, ~first):
                     yield row | {"seed": seed, "draw": draw, "others": n_others}
 
 

@@ -117,6 +117,7 @@ class CompletesRatings(AnnotatorPredictor):
         check_number("level", level, low=0, high=1)
         y, unit = self._check_all_ratings(X, y)
         items = self._items(X, unit)
+        shift = self._shifts(unit, items)
         shape = (len(y), len(self.annotators_), len(self.outputs_))
         cells = np.empty((3, *shape))  # ratings, low, high
         width = norm.ppf((1 + level) / 2)
@@ -124,7 +125,7 @@ class CompletesRatings(AnnotatorPredictor):
             for part in _parts(len(hidden), shape[1] * shape[2]):
                 block = slice(rows.start + part.start, rows.start + part.stop)
                 completed, expected, variance = complete_block(
-                    hidden[part], self._unit_heads, self._persons, items, block
+                    hidden[part], self._unit_heads, self._persons, items, block, shift
                 )
                 reach = width * np.sqrt(variance)
                 low, high = np.minimum(expected - reach, completed), np.maximum(expected + reach, completed)
@@ -233,9 +234,13 @@ class CompletesRatings(AnnotatorPredictor):
         prior = source.prior_
         deviation = rating_deviations(unit, prior) / np.sqrt(prior.variance)
         deviation[new >= 0] = self._persons.deviation[new[new >= 0]]
-        offset_variance = np.tile(prior.offset_variance, (unit.n_annotators, 1))
-        offset_variance[new >= 0] = self._persons.offset_variances()[new[new >= 0]]
-        return item_effects(unit, unit.values - expected, deviation, offset_variance, prior)
+        return item_effects(unit, unit.values - expected, deviation, prior)
+
+    def _shifts(self, unit: Ratings, items: list[Items]) -> np.ndarray:
+        """Return by how much each person's mean is higher than it seemed, (n_annotators, n_outputs), as items tell."""
+        own = find_labels(self.annotators_, unit.annotators)
+        shift = np.stack([each.shift for each in items], axis=1)[own] * self._persons.deviation
+        return np.where((own >= 0)[:, None], shift, 0.0)
 
     def _report_strangers(self, strangers: np.ndarray) -> None:
         """Warn or raise if somebody who rated is neither enrolled nor known."""

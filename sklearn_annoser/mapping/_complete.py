@@ -33,6 +33,9 @@ class Items:
     ----------
     effect : array, shape (n_samples,)
         Expected effect.
+    shift : array, shape (n_annotators,)
+        What this tells of each annotator who rated them: by how much their mean is higher than they seemed to rate,
+        because of the items that they happened to rate.
     n : array of int, shape (n_samples,)
         Number of ratings that it was told by.
     variance : float
@@ -42,6 +45,7 @@ class Items:
     """
 
     effect: np.ndarray
+    shift: np.ndarray
     n: np.ndarray
     variance: float
     noise: float
@@ -55,9 +59,7 @@ class Items:
         return self.noise / (self.n + self.noise / self.variance)
 
 
-def item_effects(
-    ratings: Ratings, residuals: np.ndarray, deviation: np.ndarray, offset_variance: np.ndarray, prior: Prior
-) -> list[Items]:
+def item_effects(ratings: Ratings, residuals: np.ndarray, deviation: np.ndarray, prior: Prior) -> list[Items]:
     r"""Find what the ratings of an item have in common beyond what their annotators were expected to give.
 
     .. math:: e_{qi} / s_q = o_q + \iota_i + \varepsilon_{qi}
@@ -67,7 +69,8 @@ def item_effects(
 
     .. math:: \hat\iota_i = \frac{1}{n_i + \rho} \sum_q (e_{qi} / s_q - \hat o_q), \quad \rho = \sigma^2 / \omega,
 
-    and the expected offsets likewise, given the effects. The variances are told by the products of different
+    and the expected offsets likewise, given the effects; an annotator's shift is their offset less what it would be if
+    nobody else had rated. The variances are told by the products of different
     annotators' residuals on one item, and by what the source makes one expect, which counts as 100 ratings.
 
     Parameters
@@ -78,8 +81,6 @@ def item_effects(
         Ratings less what was expected, NaN where an output was not rated.
     deviation : array, shape (n_annotators, n_outputs)
         Of each annotator's ratings, as a multiple of what is expected of anybody.
-    offset_variance : array, shape (n_annotators, n_outputs)
-        Variance of what is not known of each annotator's mean.
     prior : Prior
         What the source tells of annotators.
 
@@ -93,10 +94,10 @@ def item_effects(
     >>> import numpy as np
     >>> from sklearn_annoser import Ratings
     >>> from sklearn_annoser.mapping import Prior, item_effects
-    >>> told = {"variance": [1.0], "offset_variance": [0.1], "correlation": [0.0], "common": [0.5], "n_worth": [10.0]}
+    >>> told = {"variance": [1.0], "offset_variance": [1e-9], "correlation": [0.0], "common": [0.5], "n_worth": [10.0]}
     >>> prior = Prior(mean=np.zeros((1, 2)), second=np.eye(2)[None], **{k: np.array(v) for k, v in told.items()})
     >>> ratings = Ratings.from_dense([[1.0, 1.0], [-1.0, np.nan]])
-    >>> one, = item_effects(ratings, ratings.values, np.ones((2, 1)), np.full((2, 1), 1e-9), prior)
+    >>> one, = item_effects(ratings, ratings.values, np.ones((2, 1)), prior)
     >>> one.n, one.effect.round(2), one.unknown().round(2)
     (array([2, 1]), array([ 0.68, -0.52]), array([0.17, 0.26]))
     """
@@ -106,11 +107,12 @@ def item_effects(
         codes, rows = ratings.codes[given], ratings.rows[given]
         shape, scale = (ratings.n_samples, ratings.n_annotators), deviation[:, output]
         seen = csr_array((residuals[given, output] / scale[codes], (rows, codes)), shape=shape)
-        offsets = offset_variance[:, output] / scale**2
+        offsets = prior.offset_variance[output] / scale**2
         variance, noise = _components(seen, offsets, prior, output)
         n = np.bincount(rows, minlength=ratings.n_samples)
-        effect = _expected_effects(seen, n + noise / variance, noise / offsets)
-        found.append(Items(effect, n, variance, noise))
+        effect, offset = _expected_effects(seen, n + noise / variance, noise / offsets)
+        alone = seen.sum(axis=0) / (_where(seen).sum(axis=0) + (variance + noise) / offsets)
+        found.append(Items(effect, offset - alone, n, variance, noise))
     return found
 
 
@@ -137,17 +139,17 @@ def _where(seen: csr_array) -> csr_array:
     return csr_array((np.ones_like(seen.data), seen.indices, seen.indptr), shape=seen.shape)
 
 
-def _expected_effects(seen: csr_array, of_items: np.ndarray, offset_ratios: np.ndarray) -> np.ndarray:
-    """Return the expected effects, (n_samples,), given the items' n + rho, and rho of the annotators' offsets."""
+def _expected_effects(seen: csr_array, of_items: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return expected effects and offsets, (n_samples,) and (n_annotators,), given n + rho of items, rho of offsets."""
     there = _where(seen)
-    of_annotators = there.sum(axis=0) + offset_ratios
+    of_annotators = there.sum(axis=0) + ratios
 
     def without_items(offsets: np.ndarray) -> np.ndarray:
         return np.asarray(of_annotators * offsets - there.T @ ((there @ offsets) / of_items))
 
     pull = seen.sum(axis=0) - there.T @ (seen.sum(axis=1) / of_items)
     offsets = _solve(without_items, pull, of_annotators)
-    return np.asarray((seen.sum(axis=1) - there @ offsets) / of_items)
+    return np.asarray((seen.sum(axis=1) - there @ offsets) / of_items), offsets
 
 
 def _solve(times: Callable[[np.ndarray], np.ndarray], right: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
@@ -202,7 +204,7 @@ def expected_ratings(ratings: Ratings, predicted: np.ndarray, prior: Prior) -> n
 
 
 def complete_block(
-    hidden: np.ndarray, heads: np.ndarray, persons: Persons, items: Sequence[Items], rows: slice
+    hidden: np.ndarray, heads: np.ndarray, persons: Persons, items: Sequence[Items], rows: slice, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Predict what every person would give some items, given what others gave them.
 
@@ -224,6 +226,8 @@ def complete_block(
         What is known of all items, for each output.
     rows : slice
         Which of the items these are.
+    shift : array, shape (n_annotators, n_outputs)
+        By how much each person's mean is higher than `heads` have it.
 
     Returns
     -------
@@ -240,4 +244,5 @@ def complete_block(
     whole = np.sqrt(narrow**2 + squared * known)
     slope = np.divide(persons.spread, whole, out=np.ones(whole.shape), where=persons.is_spread & (whole > 0))
     variance = squared * (unknown + noise) + persons.variances(persons.features(hidden))
-    return persons.centre + slope * expected, persons.centre + expected, variance
+    centre = persons.centre + shift
+    return centre + slope * expected, centre + expected, variance

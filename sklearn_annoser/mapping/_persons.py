@@ -16,7 +16,6 @@ __all__ = ["Persons"]
 
 N_AXES = 16  # in which a person's weights are followed; the others together are one more variance
 LEAST_SHARE = 0.05  # of predictions: what is expected of them at least, whatever the source's correlation
-TINY = 1e-9  # variance: of an offset that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,6 @@ class Persons:
     ----------
     axes : array, shape (n_outputs, n_hidden + 1, n_axes)
         The main ways in which persons differ, each by a standard normal weight.
-    middle : array, shape (n_outputs, n_axes)
-        Mean over the samples of what these weights are the weights of.
     rest : array, shape (n_outputs,)
         Mean variance over the samples of what persons differ by beyond these axes.
     covariance : array, shape (n_annotators, n_outputs, n_axes, n_axes)
@@ -45,7 +42,6 @@ class Persons:
     """
 
     axes: np.ndarray
-    middle: np.ndarray
     rest: np.ndarray
     covariance: np.ndarray
     deviation: np.ndarray
@@ -82,7 +78,6 @@ class Persons:
             share = np.clip(share, LEAST_SHARE, 1.0)
         return cls(
             axes=axes,
-            middle=np.einsum("oh,ohk->ok", prior.mean, axes),
             rest=np.array([each[1] for each in found]),
             covariance=_covariances(mapping.hidden, mapping.ratings, axes, prior),
             deviation=deviation / np.sqrt(prior.variance),
@@ -100,10 +95,6 @@ class Persons:
     def features(self, hidden: np.ndarray) -> np.ndarray:
         """Return what a person's weights are the weights of, (n_samples, n_outputs, n_axes)."""
         return np.einsum("noh,ohk->nok", with_one(hidden.astype(np.float64)), self.axes)
-
-    def offset_variances(self) -> np.ndarray:
-        """Return the variance of the mean over the samples of each person's expected ratings, (n_annotators, n_outputs)."""
-        return np.maximum(np.einsum("ok,rokl,ol->ro", self.middle, self.covariance, self.middle, optimize=True), TINY)
 
     def variances(self, features: np.ndarray) -> np.ndarray:
         """Return the variance of each person's expected rating of each sample, (n_samples, n_annotators, n_outputs)."""

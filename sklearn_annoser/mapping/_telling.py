@@ -63,7 +63,7 @@ class Telling:
         self.missing = ~is_rated
         self.is_open = self.missing.all(axis=2)  # (n_annotators, n_samples)
         self.sums = np.stack([self._products(open_) for open_ in self.missing])
-        self.gain = np.stack([self._gains(np.array([person])) [0] for person in range(len(self.missing))])
+        self.gain = np.stack([self._gains(np.array([person]))[0] for person in range(len(self.missing))])
 
     def choose(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Choose ratings, each the one that tells most once those before it are there.

@@ -8,8 +8,7 @@ from sklearn_annoser.mapping import Enroller, Items, Persons, Telling, complete_
 from tests.mapping.cases import make_case, make_prior
 
 PRIOR = make_prior()
-HIDDEN, HEADS, _ = make_case([12, 5, 5, 2], n_known=8)
-N_SAMPLES = len(HIDDEN)
+STILL = np.zeros(2)  # nobody's mean is moved
 
 
 def residuals_of(ratings):
@@ -28,36 +27,54 @@ def some_ratings(n_annotators=5, n_samples=9, n_outputs=2, share=0.6, seed=0):
 def case(seed=0, **shape):
     """Return what item_effects takes."""
     ratings, rng = some_ratings(seed=seed, **shape), np.random.RandomState(seed + 1)
-    size = (ratings.n_annotators, ratings.n_outputs)
-    deviation, offsets = rng.uniform(0.5, 1.5, size=size), rng.uniform(0.01, 0.5, size=size)
-    return ratings, residuals_of(ratings), deviation, offsets, PRIOR
+    deviation = rng.uniform(0.5, 1.5, size=(ratings.n_annotators, ratings.n_outputs))
+    return ratings, residuals_of(ratings), deviation, replace(PRIOR, offset_variance=rng.uniform(0.01, 0.5, size=2))
 
 
-def dense_effects(items, residuals, ratings, output, deviation, offsets):
-    """Condition a normal distribution of all offsets, effects and noise on the residuals, with whole matrices."""
+def by_conditioning(items, residuals, ratings, output, scale, offset_variance):
+    """Condition a normal distribution of all offsets, effects and noise on the residuals, with whole matrices.
+
+    Return expected effects and offsets, and the offsets if nobody's ratings had anything to do with others'.
+    """
     given = np.isfinite(residuals[:, output])
     codes, rows = ratings.codes[given], ratings.rows[given]
-    scale = deviation[codes, output]
+    own_scale = scale[codes, output]
     same_item, same_person = rows[:, None] == rows, codes[:, None] == codes
-    covariance = scale[:, None] * scale * (items.variance * same_item + items.noise * np.eye(len(rows)))
-    covariance += offsets[codes, output][:, None] * same_person
+    effects = own_scale[:, None] * own_scale * items.variance * same_item
+    others = offset_variance * same_person + np.diag(own_scale**2) * items.noise
     item = np.arange(ratings.n_samples)[:, None] == rows
-    return items.variance * (item * scale) @ np.linalg.solve(covariance, residuals[given, output])
+    person = np.arange(ratings.n_annotators)[:, None] == codes
+    solved = np.linalg.solve(effects + others, residuals[given, output])
+    alone = np.linalg.solve(effects * same_person + others, residuals[given, output])
+    return (
+        items.variance * (item * own_scale) @ solved,
+        offset_variance * person @ solved,
+        (offset_variance * person @ alone),
+    )
 
 
 # ---------------------------------------------------------------------- effects of items
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_effects_are_those_of_dense_conditioning(seed):
-    ratings, residuals, deviation, offsets, prior = case(seed)
-    for output, items in enumerate(item_effects(ratings, residuals, deviation, offsets, prior)):
-        expected = dense_effects(items, residuals, ratings, output, deviation, offsets)
-        np.testing.assert_allclose(items.effect, expected, atol=1e-8)
+def test_effects_and_shifts_are_those_of_dense_conditioning(seed):
+    ratings, residuals, deviation, prior = case(seed)
+    for output, items in enumerate(item_effects(ratings, residuals, deviation, prior)):
+        variance = prior.offset_variance[output]
+        effect, offset, alone = by_conditioning(items, residuals, ratings, output, deviation, variance)
+        np.testing.assert_allclose(items.effect, effect, atol=1e-8)
+        np.testing.assert_allclose(items.shift * deviation[:, output], offset - alone, atol=1e-8)
+
+
+def test_who_shares_no_item_with_others_has_no_shift():
+    ratings = Ratings.from_dense([[0.3, np.nan], [-0.2, np.nan], [np.nan, 0.5]])
+    prior = make_prior(n_outputs=1)
+    (items,) = item_effects(ratings, residuals_of(ratings), np.ones((2, 1)), prior)
+    np.testing.assert_allclose(items.shift, 0, atol=1e-12)
 
 
 def test_what_is_unknown_of_an_effect_is_its_conditional_variance():
-    items = Items(np.zeros(3), np.array([0, 1, 4]), 0.3, 0.5)
+    items = Items(np.zeros(3), np.zeros(1), np.array([0, 1, 4]), 0.3, 0.5)
     for n, unknown, known in zip(items.n, items.unknown(), items.known(), strict=True):
         covariance = 0.3 * np.ones((n, n)) + 0.5 * np.eye(n)
         explained = 0.3 * np.ones(n) @ np.linalg.solve(covariance, 0.3 * np.ones(n)) if n else 0.0
@@ -65,8 +82,10 @@ def test_what_is_unknown_of_an_effect_is_its_conditional_variance():
 
 
 def test_without_offsets_an_effect_is_the_sum_of_residuals_over_n_and_rho():
-    ratings, residuals, deviation, offsets, prior = case()
-    for output, items in enumerate(item_effects(ratings, residuals, deviation, 1e-12 * offsets, prior)):
+    ratings, residuals, deviation, prior = case()
+    for output, items in enumerate(
+        item_effects(ratings, residuals, deviation, replace(prior, offset_variance=np.full(2, 1e-12)))
+    ):
         given = np.isfinite(residuals[:, output])
         scaled = residuals[given, output] / deviation[ratings.codes[given], output]
         sums = np.bincount(ratings.rows[given], scaled, ratings.n_samples)
@@ -79,7 +98,7 @@ def test_variances_of_many_ratings_are_found_whatever_the_source_says():
     values[rng.uniform(size=values.shape) > 0.5] = np.nan
     ratings = Ratings.from_dense(values)
     prior = make_prior(n_outputs=1)
-    (items,) = item_effects(ratings, residuals_of(ratings), np.ones((6, 1)), np.ones((6, 1)), prior)
+    (items,) = item_effects(ratings, residuals_of(ratings), np.ones((6, 1)), replace(prior, offset_variance=np.ones(1)))
     assert items.variance == pytest.approx(0.64, rel=0.1)
     assert items.noise == pytest.approx(0.25, rel=0.1)
 
@@ -87,7 +106,7 @@ def test_variances_of_many_ratings_are_found_whatever_the_source_says():
 def test_without_ratings_there_are_no_effects_and_the_variances_are_those_of_the_source():
     nobody = some_ratings().keep_ratings(np.zeros(some_ratings().n_ratings, dtype=bool))
     size = np.ones((nobody.n_annotators, 2))
-    for output, items in enumerate(item_effects(nobody, np.empty((0, 2)), size, size, PRIOR)):
+    for output, items in enumerate(item_effects(nobody, np.empty((0, 2)), size, PRIOR)):
         assert (items.effect == 0).all()
         assert (items.n == 0).all()
         left = (1 - PRIOR.correlation[output] ** 2) * PRIOR.variance[output]
@@ -95,34 +114,35 @@ def test_without_ratings_there_are_no_effects_and_the_variances_are_those_of_the
 
 
 def test_the_order_of_samples_and_annotators_does_not_matter():
-    ratings, residuals, deviation, offsets, prior = case()
+    ratings, residuals, deviation, prior = case()
     rows = np.random.RandomState(0).permutation(ratings.n_samples)
     people = np.random.RandomState(1).permutation(ratings.n_annotators)
     shuffled = Ratings.from_dense(ratings.to_dense()[rows][:, people])
-    again = item_effects(shuffled, residuals_of(shuffled), deviation[people], offsets[people], prior)
-    for one, other in zip(item_effects(ratings, residuals, deviation, offsets, prior), again, strict=True):
+    again = item_effects(shuffled, residuals_of(shuffled), deviation[people], prior)
+    for one, other in zip(item_effects(ratings, residuals, deviation, prior), again, strict=True):
         np.testing.assert_allclose(other.effect, one.effect[rows], atol=1e-10)
         np.testing.assert_array_equal(other.n, one.n[rows])
 
 
 @pytest.mark.parametrize("factor", [0.1, 30.0])
 def test_effects_grow_with_the_scale(factor):
-    ratings, residuals, deviation, offsets, prior = case()
-    large = replace(prior, variance=factor**2 * prior.variance)
-    again = item_effects(ratings, factor * residuals, deviation, factor**2 * offsets, large)
-    for one, other in zip(item_effects(ratings, residuals, deviation, offsets, prior), again, strict=True):
+    ratings, residuals, deviation, prior = case()
+    squares = {name: factor**2 * getattr(prior, name) for name in ("variance", "offset_variance")}
+    again = item_effects(ratings, factor * residuals, deviation, replace(prior, **squares))
+    for one, other in zip(item_effects(ratings, residuals, deviation, prior), again, strict=True):
         np.testing.assert_allclose(other.effect, factor * one.effect, rtol=1e-7, atol=1e-9)
         assert other.variance == pytest.approx(factor**2 * one.variance)
 
 
 def test_a_wide_rater_counts_by_their_own_scale():
-    ratings, residuals, deviation, offsets, prior = case()
-    wide, further = deviation.copy(), offsets.copy()
-    wide[0], further[0] = 3 * deviation[0], 9 * offsets[0]
+    ratings, residuals, deviation, prior = case()
+    prior = replace(prior, offset_variance=np.full(2, 1e-9))
+    wide = deviation.copy()
+    wide[0] *= 3
     stretched = np.where(ratings.codes[:, None] == 0, 3 * residuals, residuals)
-    again = item_effects(ratings, stretched, wide, further, prior)
-    for one, other in zip(item_effects(ratings, residuals, deviation, offsets, prior), again, strict=True):
-        np.testing.assert_allclose(other.effect, one.effect, atol=1e-9)
+    again = item_effects(ratings, stretched, wide, prior)
+    for one, other in zip(item_effects(ratings, residuals, deviation, prior), again, strict=True):
+        np.testing.assert_allclose(other.effect, one.effect, atol=1e-7)
 
 
 # ---------------------------------------------------------------------- what is expected of whom
@@ -149,14 +169,14 @@ def persons_of(counts, strategy="blend", calibration="affine"):
 
 
 def nothing_known(n):
-    return [Items(np.zeros(n), np.zeros(n, dtype=int), 0.3, 0.5)] * 2
+    return [Items(np.zeros(n), np.zeros(1), np.zeros(n, dtype=int), 0.3, 0.5)] * 2
 
 
 @pytest.mark.parametrize("calibration", [None, "affine"])
 @pytest.mark.parametrize("strategy", ["joint", "blend", "all"])
 def test_without_others_completing_is_predicting(strategy, calibration):
     hidden, heads, persons = persons_of([12, 4, 1], strategy, calibration)
-    completed, _, _ = complete_block(hidden, heads, persons, nothing_known(len(hidden)), slice(0, len(hidden)))
+    completed, _, _ = complete_block(hidden, heads, persons, nothing_known(len(hidden)), slice(0, len(hidden)), STILL)
     predicted = np.einsum("noh,roh->nro", hidden, heads[:, :, :-1]) + heads[:, :, -1]
     np.testing.assert_allclose(completed, predicted, atol=1e-9)
 
@@ -164,17 +184,17 @@ def test_without_others_completing_is_predicting(strategy, calibration):
 def test_an_item_is_completed_alike_in_any_block():
     hidden, heads, persons = persons_of([12, 4, 1])
     n = len(hidden)
-    items = [Items(np.linspace(-1, 1, n), np.arange(n), 0.3, 0.5)] * 2
-    whole = complete_block(hidden, heads, persons, items, slice(0, n))
-    part = complete_block(hidden[4:7], heads, persons, items, slice(4, 7))
+    items = [Items(np.linspace(-1, 1, n), np.zeros(1), np.arange(n), 0.3, 0.5)] * 2
+    whole = complete_block(hidden, heads, persons, items, slice(0, n), STILL)
+    part = complete_block(hidden[4:7], heads, persons, items, slice(4, 7), STILL)
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_allclose(other, one[4:7], atol=1e-12)
 
 
 def test_variances_fall_with_ratings_of_the_item_and_of_the_person():
     hidden, heads, persons = persons_of([12, 1])
-    few, many = ([Items(np.zeros(len(hidden)), np.full(len(hidden), n), 0.3, 0.5)] * 2 for n in (1, 9))
-    variances = [complete_block(hidden, heads, persons, each, slice(0, len(hidden)))[2] for each in (few, many)]
+    few, many = ([Items(np.zeros(len(hidden)), np.zeros(1), np.full(len(hidden), n), 0.3, 0.5)] * 2 for n in (1, 9))
+    variances = [complete_block(hidden, heads, persons, each, slice(0, len(hidden)), STILL)[2] for each in (few, many)]
     assert (variances[1] < variances[0]).all()
     sure = persons.variances(persons.features(hidden))
     assert (sure[:, 0] < sure[:, 1]).all()
@@ -205,7 +225,6 @@ def telling_case(n_samples=7, n_annotators=4, seed=0):
     size = (n_annotators, 2)
     persons = Persons(
         axes=np.zeros((2, 1, 3)),
-        middle=np.zeros((2, 3)),
         rest=np.zeros(2),
         covariance=0.1 * factor @ np.swapaxes(factor, 2, 3),
         deviation=rng.uniform(0.5, 1.5, size=size),
@@ -215,7 +234,8 @@ def telling_case(n_samples=7, n_annotators=4, seed=0):
         spread=np.ones(size),
     )
     is_rated = rng.uniform(size=(n_annotators, n_samples, 2)) < 0.3
-    items = [Items(np.zeros(n_samples), is_rated[:, :, output].sum(axis=0), 0.3, 0.5) for output in range(2)]
+    counts = np.moveaxis(is_rated.sum(axis=0), 1, 0)
+    items = [Items(np.zeros(n_samples), np.zeros(n_annotators), n, 0.3, 0.5) for n in counts]
     return features, persons, items, is_rated, np.array([1.0, 2.0])
 
 
