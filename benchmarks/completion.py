@@ -4,9 +4,10 @@
 
 The protocols are those of data.py. Each new rater enrols with 20 ratings, 10 where samples are few, of one half of the
 items; all their ratings of the other half are scored, of items that at least four others have rated, known raters and
-new ones. Of the others' ratings of an item 0, 1, 2 or 4 are given, drawn at random. Against the completed ratings stand the same mapper
-without the others, and their mean, calibrated to the rater's enrollment ratings as the mapper calibrates. The last
-table has the share of ratings within the intervals of 80 %. Of several outputs, the mean comes first.
+new ones. Of the others' ratings of an item 0, 1, 2 or 4 are given, drawn at random. Against the completed ratings stand
+the same mapper without the others, and their mean, calibrated to the rater's enrollment ratings as the mapper
+calibrates. The last column is the share of ratings within the intervals of 80 %. Of several outputs, the mean comes
+first.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ from sklearn_annoser.metrics import ccc_score
 
 N_OTHERS = (0, 1, 2, 4)
 N_SCORED = 5  # ratings of a rater, at least
-MAPPER = {"strategy": "blend", "calibration": "affine", "n_bootstrap": 0, "n_folds": 0, "on_unknown": "consensus"}
+MAPPER: dict[str, Any] = {
+    "strategy": "blend",
+    "calibration": "affine",
+    "n_bootstrap": 0,
+    "n_folds": 0,
+    "on_unknown": "consensus",
+}
 
 
 class Table:
@@ -40,7 +47,7 @@ class Table:
     def __init__(self, new: Ratings, by_known: Ratings | None) -> None:
         frames = [each.to_long() for each in (new, by_known) if each is not None]
         samples = np.arange(len(new)) if new.samples is None else new.samples
-        names = {"outputs": list(new.outputs), "samples": samples, "scale": new.scale}
+        names: dict[str, Any] = {"outputs": list(new.outputs), "samples": samples, "scale": new.scale}
         everybody = Ratings.from_long(pd.concat(frames), **names)
         order = np.argsort(~np.isin(everybody.annotators, new.annotators), kind="stable")
         self.ratings = everybody

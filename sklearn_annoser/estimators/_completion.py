@@ -117,7 +117,6 @@ class CompletesRatings(AnnotatorPredictor):
         check_number("level", level, low=0, high=1)
         y, unit = self._check_all_ratings(X, y)
         items = self._items(X, unit)
-        shift = self._shifts(unit, items)
         shape = (len(y), len(self.annotators_), len(self.outputs_))
         cells = np.empty((3, *shape))  # ratings, low, high
         width = norm.ppf((1 + level) / 2)
@@ -125,7 +124,7 @@ class CompletesRatings(AnnotatorPredictor):
             for part in _parts(len(hidden), shape[1] * shape[2]):
                 block = slice(rows.start + part.start, rows.start + part.stop)
                 completed, expected, variance = complete_block(
-                    hidden[part], self._unit_heads, self._persons, items, block, shift
+                    hidden[part], self._unit_heads, self._persons, items, block
                 )
                 reach = width * np.sqrt(variance)
                 low, high = np.minimum(expected - reach, completed), np.maximum(expected + reach, completed)
@@ -143,8 +142,8 @@ class CompletesRatings(AnnotatorPredictor):
         """Name the ratings that would tell most of all those that are missing.
 
         A rating tells of its item, and thereby of what others would give it: most where few have rated and many have
-        not. And it tells of its annotator, and thereby of what they would give other items: most where they have enrolled
-        with few ratings. Both are variances, see :class:`~sklearn_annoser.mapping.Telling`; each next rating is the
+        not. And it tells of its annotator, and thereby of what they would give other items: most where they have
+        enrolled with few ratings. Both are variances, see :class:`~sklearn_annoser.mapping.Telling`; each next rating is the
         best one once those before it are there.
 
         Parameters
@@ -235,12 +234,6 @@ class CompletesRatings(AnnotatorPredictor):
         deviation = rating_deviations(unit, prior) / np.sqrt(prior.variance)
         deviation[new >= 0] = self._persons.deviation[new[new >= 0]]
         return item_effects(unit, unit.values - expected, deviation, prior)
-
-    def _shifts(self, unit: Ratings, items: list[Items]) -> np.ndarray:
-        """Return by how much each person's mean is higher than it seemed, (n_annotators, n_outputs), as items tell."""
-        own = find_labels(self.annotators_, unit.annotators)
-        shift = np.stack([each.shift for each in items], axis=1)[own] * self._persons.deviation
-        return np.where((own >= 0)[:, None], shift, 0.0)
 
     def _report_strangers(self, strangers: np.ndarray) -> None:
         """Warn or raise if somebody who rated is neither enrolled nor known."""

@@ -33,9 +33,6 @@ class Items:
     ----------
     effect : array, shape (n_samples,)
         Expected effect.
-    shift : array, shape (n_annotators,)
-        What this tells of each annotator who rated them: by how much their mean is higher than they seemed to rate,
-        because of the items that they happened to rate.
     n : array of int, shape (n_samples,)
         Number of ratings that it was told by.
     variance : float
@@ -45,7 +42,6 @@ class Items:
     """
 
     effect: np.ndarray
-    shift: np.ndarray
     n: np.ndarray
     variance: float
     noise: float
@@ -69,8 +65,7 @@ def item_effects(ratings: Ratings, residuals: np.ndarray, deviation: np.ndarray,
 
     .. math:: \hat\iota_i = \frac{1}{n_i + \rho} \sum_q (e_{qi} / s_q - \hat o_q), \quad \rho = \sigma^2 / \omega,
 
-    and the expected offsets likewise, given the effects; an annotator's shift is their offset less what it would be if
-    nobody else had rated. The variances are told by the products of different
+    and the expected offsets likewise, given the effects. The variances are told by the products of different
     annotators' residuals on one item, and by what the source makes one expect, which counts as 100 ratings.
 
     Parameters
@@ -110,9 +105,8 @@ def item_effects(ratings: Ratings, residuals: np.ndarray, deviation: np.ndarray,
         offsets = prior.offset_variance[output] / scale**2
         variance, noise = _components(seen, offsets, prior, output)
         n = np.bincount(rows, minlength=ratings.n_samples)
-        effect, offset = _expected_effects(seen, n + noise / variance, noise / offsets)
-        alone = seen.sum(axis=0) / (_where(seen).sum(axis=0) + (variance + noise) / offsets)
-        found.append(Items(effect, offset - alone, n, variance, noise))
+        effect = _expected_effects(seen, n + noise / variance, noise / offsets)
+        found.append(Items(effect, n, variance, noise))
     return found
 
 
@@ -139,8 +133,8 @@ def _where(seen: csr_array) -> csr_array:
     return csr_array((np.ones_like(seen.data), seen.indices, seen.indptr), shape=seen.shape)
 
 
-def _expected_effects(seen: csr_array, of_items: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return expected effects and offsets, (n_samples,) and (n_annotators,), given n + rho of items, rho of offsets."""
+def _expected_effects(seen: csr_array, of_items: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Return the expected effects, (n_samples,), given n + rho of the items, and rho of the annotators' offsets."""
     there = _where(seen)
     of_annotators = there.sum(axis=0) + ratios
 
@@ -149,7 +143,7 @@ def _expected_effects(seen: csr_array, of_items: np.ndarray, ratios: np.ndarray)
 
     pull = seen.sum(axis=0) - there.T @ (seen.sum(axis=1) / of_items)
     offsets = _solve(without_items, pull, of_annotators)
-    return np.asarray((seen.sum(axis=1) - there @ offsets) / of_items), offsets
+    return np.asarray((seen.sum(axis=1) - there @ offsets) / of_items)
 
 
 def _solve(times: Callable[[np.ndarray], np.ndarray], right: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
@@ -204,7 +198,7 @@ def expected_ratings(ratings: Ratings, predicted: np.ndarray, prior: Prior) -> n
 
 
 def complete_block(
-    hidden: np.ndarray, heads: np.ndarray, persons: Persons, items: Sequence[Items], rows: slice, shift: np.ndarray
+    hidden: np.ndarray, heads: np.ndarray, persons: Persons, items: Sequence[Items], rows: slice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Predict what every person would give some items, given what others gave them.
 
@@ -226,8 +220,6 @@ def complete_block(
         What is known of all items, for each output.
     rows : slice
         Which of the items these are.
-    shift : array, shape (n_annotators, n_outputs)
-        By how much each person's mean is higher than `heads` have it.
 
     Returns
     -------
@@ -244,5 +236,4 @@ def complete_block(
     whole = np.sqrt(narrow**2 + squared * known)
     slope = np.divide(persons.spread, whole, out=np.ones(whole.shape), where=persons.is_spread & (whole > 0))
     variance = squared * (unknown + noise) + persons.variances(persons.features(hidden))
-    centre = persons.centre + shift
-    return centre + slope * expected, centre + expected, variance
+    return persons.centre + slope * expected, persons.centre + expected, variance

@@ -114,7 +114,7 @@ def _main_axes(heads: np.ndarray, prior: Prior, output: int) -> tuple[np.ndarray
 
 
 def _covariances(hidden: np.ndarray, ratings: Ratings, axes: np.ndarray, prior: Prior) -> np.ndarray:
-    """Return the covariance of each person's weights, (n_annotators, n_outputs, n_axes, n_axes), given their ratings."""
+    """Return the covariance of persons' weights, (n_annotators, n_outputs, n_axes, n_axes), given their ratings."""
     precision = np.tile(np.eye(axes.shape[2]), (ratings.n_annotators, ratings.n_outputs, 1, 1))
     noise = prior.variance * (1 - prior.correlation**2)
     for annotator, own in enumerate(ratings_by_annotator(ratings)):

@@ -1,4 +1,4 @@
-"""Which ratings would tell most of all those that are missing: of items that few have rated, by persons hardly known."""
+"""Which missing ratings would tell most: of items that few have rated, by persons who are hardly known."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Telling:
        \frac{\sum_{j \ne i} (\phi_i^\top V_r \phi_j)^2}
        {\phi_i^\top V_r \phi_i + s_r^2 (\omega + \sigma^2)}
 
-    with sums over persons who have not rated the item, and over items that the person has not rated: the item's part, and
-    the person's, to which the item is as good as noise. It is in units of the variance of ratings, summed over the
+    with sums over persons who have not rated the item, and over items that the person has not rated: the item's part,
+    and the person's, to which the item is as good as noise. It is in units of the variance of ratings, summed over the
     outputs.
 
     Parameters

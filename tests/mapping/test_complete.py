@@ -8,7 +8,6 @@ from sklearn_annoser.mapping import Enroller, Items, Persons, Telling, complete_
 from tests.mapping.cases import make_case, make_prior
 
 PRIOR = make_prior()
-STILL = np.zeros(2)  # nobody's mean is moved
 
 
 def residuals_of(ratings):
@@ -32,10 +31,7 @@ def case(seed=0, **shape):
 
 
 def by_conditioning(items, residuals, ratings, output, scale, offset_variance):
-    """Condition a normal distribution of all offsets, effects and noise on the residuals, with whole matrices.
-
-    Return expected effects and offsets, and the offsets if nobody's ratings had anything to do with others'.
-    """
+    """Condition a normal distribution of all offsets, effects and noise on the residuals, with whole matrices."""
     given = np.isfinite(residuals[:, output])
     codes, rows = ratings.codes[given], ratings.rows[given]
     own_scale = scale[codes, output]
@@ -43,38 +39,23 @@ def by_conditioning(items, residuals, ratings, output, scale, offset_variance):
     effects = own_scale[:, None] * own_scale * items.variance * same_item
     others = offset_variance * same_person + np.diag(own_scale**2) * items.noise
     item = np.arange(ratings.n_samples)[:, None] == rows
-    person = np.arange(ratings.n_annotators)[:, None] == codes
-    solved = np.linalg.solve(effects + others, residuals[given, output])
-    alone = np.linalg.solve(effects * same_person + others, residuals[given, output])
-    return (
-        items.variance * (item * own_scale) @ solved,
-        offset_variance * person @ solved,
-        (offset_variance * person @ alone),
-    )
+    return items.variance * (item * own_scale) @ np.linalg.solve(effects + others, residuals[given, output])
 
 
 # ---------------------------------------------------------------------- effects of items
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_effects_and_shifts_are_those_of_dense_conditioning(seed):
+def test_effects_are_those_of_dense_conditioning(seed):
     ratings, residuals, deviation, prior = case(seed)
     for output, items in enumerate(item_effects(ratings, residuals, deviation, prior)):
         variance = prior.offset_variance[output]
-        effect, offset, alone = by_conditioning(items, residuals, ratings, output, deviation, variance)
-        np.testing.assert_allclose(items.effect, effect, atol=1e-8)
-        np.testing.assert_allclose(items.shift * deviation[:, output], offset - alone, atol=1e-8)
-
-
-def test_who_shares_no_item_with_others_has_no_shift():
-    ratings = Ratings.from_dense([[0.3, np.nan], [-0.2, np.nan], [np.nan, 0.5]])
-    prior = make_prior(n_outputs=1)
-    (items,) = item_effects(ratings, residuals_of(ratings), np.ones((2, 1)), prior)
-    np.testing.assert_allclose(items.shift, 0, atol=1e-12)
+        expected = by_conditioning(items, residuals, ratings, output, deviation[:, output], variance)
+        np.testing.assert_allclose(items.effect, expected, atol=1e-8)
 
 
 def test_what_is_unknown_of_an_effect_is_its_conditional_variance():
-    items = Items(np.zeros(3), np.zeros(1), np.array([0, 1, 4]), 0.3, 0.5)
+    items = Items(np.zeros(3), np.array([0, 1, 4]), 0.3, 0.5)
     for n, unknown, known in zip(items.n, items.unknown(), items.known(), strict=True):
         covariance = 0.3 * np.ones((n, n)) + 0.5 * np.eye(n)
         explained = 0.3 * np.ones(n) @ np.linalg.solve(covariance, 0.3 * np.ones(n)) if n else 0.0
@@ -169,14 +150,14 @@ def persons_of(counts, strategy="blend", calibration="affine"):
 
 
 def nothing_known(n):
-    return [Items(np.zeros(n), np.zeros(1), np.zeros(n, dtype=int), 0.3, 0.5)] * 2
+    return [Items(np.zeros(n), np.zeros(n, dtype=int), 0.3, 0.5)] * 2
 
 
 @pytest.mark.parametrize("calibration", [None, "affine"])
 @pytest.mark.parametrize("strategy", ["joint", "blend", "all"])
 def test_without_others_completing_is_predicting(strategy, calibration):
     hidden, heads, persons = persons_of([12, 4, 1], strategy, calibration)
-    completed, _, _ = complete_block(hidden, heads, persons, nothing_known(len(hidden)), slice(0, len(hidden)), STILL)
+    completed, _, _ = complete_block(hidden, heads, persons, nothing_known(len(hidden)), slice(0, len(hidden)))
     predicted = np.einsum("noh,roh->nro", hidden, heads[:, :, :-1]) + heads[:, :, -1]
     np.testing.assert_allclose(completed, predicted, atol=1e-9)
 
@@ -184,17 +165,17 @@ def test_without_others_completing_is_predicting(strategy, calibration):
 def test_an_item_is_completed_alike_in_any_block():
     hidden, heads, persons = persons_of([12, 4, 1])
     n = len(hidden)
-    items = [Items(np.linspace(-1, 1, n), np.zeros(1), np.arange(n), 0.3, 0.5)] * 2
-    whole = complete_block(hidden, heads, persons, items, slice(0, n), STILL)
-    part = complete_block(hidden[4:7], heads, persons, items, slice(4, 7), STILL)
+    items = [Items(np.linspace(-1, 1, n), np.arange(n), 0.3, 0.5)] * 2
+    whole = complete_block(hidden, heads, persons, items, slice(0, n))
+    part = complete_block(hidden[4:7], heads, persons, items, slice(4, 7))
     for one, other in zip(whole, part, strict=True):
         np.testing.assert_allclose(other, one[4:7], atol=1e-12)
 
 
 def test_variances_fall_with_ratings_of_the_item_and_of_the_person():
     hidden, heads, persons = persons_of([12, 1])
-    few, many = ([Items(np.zeros(len(hidden)), np.zeros(1), np.full(len(hidden), n), 0.3, 0.5)] * 2 for n in (1, 9))
-    variances = [complete_block(hidden, heads, persons, each, slice(0, len(hidden)), STILL)[2] for each in (few, many)]
+    few, many = ([Items(np.zeros(len(hidden)), np.full(len(hidden), n), 0.3, 0.5)] * 2 for n in (1, 9))
+    variances = [complete_block(hidden, heads, persons, each, slice(0, len(hidden)))[2] for each in (few, many)]
     assert (variances[1] < variances[0]).all()
     sure = persons.variances(persons.features(hidden))
     assert (sure[:, 0] < sure[:, 1]).all()
@@ -235,7 +216,7 @@ def telling_case(n_samples=7, n_annotators=4, seed=0):
     )
     is_rated = rng.uniform(size=(n_annotators, n_samples, 2)) < 0.3
     counts = np.moveaxis(is_rated.sum(axis=0), 1, 0)
-    items = [Items(np.zeros(n_samples), np.zeros(n_annotators), n, 0.3, 0.5) for n in counts]
+    items = [Items(np.zeros(n_samples), n, 0.3, 0.5) for n in counts]
     return features, persons, items, is_rated, np.array([1.0, 2.0])
 
 
