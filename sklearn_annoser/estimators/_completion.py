@@ -135,7 +135,12 @@ class CompletesRatings(AnnotatorPredictor):
         given = own >= 0
         where = slice(None), y.rows[given], own[given]
         cells[where] = np.where(np.isfinite(y.values[given]), y.values[given], cells[where])
-        names = {"annotators": self.annotators_, "outputs": self.outputs_, "samples": y.samples, "scale": y.scale}
+        names: dict[str, Any] = {
+            "annotators": self.annotators_,
+            "outputs": self.outputs_,
+            "samples": y.samples,
+            "scale": y.scale,
+        }
         return Completion(*(Ratings.from_dense(each, **names) for each in cells))
 
     def suggest_ratings(self, X: Any, y: Ratings, n: int = 20) -> pd.DataFrame:
@@ -143,8 +148,8 @@ class CompletesRatings(AnnotatorPredictor):
 
         A rating tells of its item, and thereby of what others would give it: most where few have rated and many have
         not. And it tells of its annotator, and thereby of what they would give other items: most where they have
-        enrolled with few ratings. Both are variances, see :class:`~sklearn_annoser.mapping.Telling`; each next rating is the
-        best one once those before it are there.
+        enrolled with few ratings. Both are variances, see :class:`~sklearn_annoser.mapping.Telling`; each next rating is
+        the best one once those before it are there.
 
         Parameters
         ----------

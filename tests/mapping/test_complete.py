@@ -34,7 +34,7 @@ def by_conditioning(items, residuals, ratings, output, scale, offset_variance):
     """Condition a normal distribution of all offsets, effects and noise on the residuals, with whole matrices."""
     given = np.isfinite(residuals[:, output])
     codes, rows = ratings.codes[given], ratings.rows[given]
-    own_scale = scale[codes, output]
+    own_scale = scale[codes]
     same_item, same_person = rows[:, None] == rows, codes[:, None] == codes
     effects = own_scale[:, None] * own_scale * items.variance * same_item
     others = offset_variance * same_person + np.diag(own_scale**2) * items.noise
