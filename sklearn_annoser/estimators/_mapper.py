@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_annoser._validation import check_array_like, check_groups, check_number, check_option
+from sklearn_annoser.estimators._completion import CompletesRatings
 from sklearn_annoser.estimators._known import ON_UNKNOWN
 from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_table
-from sklearn_annoser.estimators._predictor import AnnotatorPredictor
 from sklearn_annoser.estimators._source import split_source, take_rows, with_frozen_steps
 from sklearn_annoser.mapping import (
     CALIBRATIONS,
@@ -36,7 +36,7 @@ FALLBACKS = ("consensus", "nan")
 ENOUGH_SAMPLES = 4096  # without a rating, to tell what the target corpus is like
 
 
-class AnnotatorMapper(AnnotatorPredictor):
+class AnnotatorMapper(CompletesRatings):
     """Map every annotator of a target corpus to the known annotators of a fitted regressor.
 
     `fit` takes the enrollment ratings - a few of each new annotator - and gives each new annotator a head made of known
@@ -210,6 +210,7 @@ class AnnotatorMapper(AnnotatorPredictor):
         self.mapping_ = mapping_table(mapping, self.outputs_, source.annotators_, sure)
         if forecast is not None:
             self._take_forecast(forecast, source._unit_heads)
+        self._look_at_persons(mapping)
         return self
 
     def _look_at(self, X: Any, rated: np.ndarray, unrated: np.ndarray) -> tuple[np.ndarray, Prior]:

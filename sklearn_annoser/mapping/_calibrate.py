@@ -7,7 +7,7 @@ import numpy as np
 from sklearn_annoser.mapping._prior import Prior
 from sklearn_annoser.ratings import Ratings, rated_outputs
 
-__all__ = ["CALIBRATIONS", "calibrate_heads"]
+__all__ = ["CALIBRATIONS", "calibrate_heads", "rating_deviations"]
 
 CALIBRATIONS = (None, "affine")
 
@@ -47,6 +47,7 @@ def calibrate_heads(
         Of the predictions. 1 and 0 where predictions are constant.
     """
     slope, offset = np.ones(heads.shape[:2]), np.zeros(heads.shape[:2])
+    deviation = rating_deviations(ratings, prior)
     for output, (codes, values, n_targets) in enumerate(rated_outputs(ratings)):
         head = heads[:, output].astype(np.float64)
         given = np.isfinite(ratings.values[:, output])
@@ -55,16 +56,39 @@ def calibrate_heads(
         trust = n * prior.offset_variance[output]
         moved = np.bincount(codes, values - predicted, n_targets) / np.maximum(n, 1)
         moved *= trust / (trust + prior.variance[output] / 2) if with_offset else 0.0
-
-        centred = values - (np.bincount(codes, values, n_targets) / np.maximum(n, 1))[codes]
-        n_worth = prior.n_worth[output]
-        squares = n_worth * prior.variance[output] + np.bincount(codes, centred**2, n_targets)
-        deviation = np.sqrt(squares / (n_worth + np.maximum(n - 1, 0)))
-
-        centre = head @ prior.mean[output]
-        square = np.einsum("th,hk,tk->t", head, prior.second[output], head, optimize=True)
-        spread = np.sqrt(np.maximum(square - centre**2, 0))
-        usable = spread > 1e-4 * np.sqrt(np.maximum(square, 0))  # less is what rounding leaves of a constant
-        slope[:, output] = np.divide(deviation, spread, out=np.ones(n_targets), where=usable)
+        centre, spread = predicted_moments(head, prior, output)
+        slope[:, output] = np.divide(deviation[:, output], spread, out=np.ones(n_targets), where=spread > 0)
         offset[:, output] = centre * (1 - slope[:, output]) + moved
     return slope, offset
+
+
+def rating_deviations(ratings: Ratings, prior: Prior) -> np.ndarray:
+    """Estimate the standard deviation of each annotator's ratings, as :func:`calibrate_heads` says.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Some of their ratings.
+    prior : Prior
+        What is known of annotators.
+
+    Returns
+    -------
+    array, shape (n_annotators, n_outputs)
+    """
+    deviation = np.empty((ratings.n_annotators, ratings.n_outputs))
+    for output, (codes, values, n_annotators) in enumerate(rated_outputs(ratings)):
+        n = np.bincount(codes, minlength=n_annotators)
+        centred = values - (np.bincount(codes, values, n_annotators) / np.maximum(n, 1))[codes]
+        n_worth = prior.n_worth[output]
+        squares = n_worth * prior.variance[output] + np.bincount(codes, centred**2, n_annotators)
+        deviation[:, output] = np.sqrt(squares / (n_worth + np.maximum(n - 1, 0)))
+    return deviation
+
+
+def predicted_moments(head: np.ndarray, prior: Prior, output: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation over the samples of what heads, (n_heads, n_hidden + 1), predict; 0 of a constant."""
+    centre = head @ prior.mean[output]
+    square = np.einsum("th,hk,tk->t", head, prior.second[output], head, optimize=True)
+    spread = np.sqrt(np.maximum(square - centre**2, 0))
+    return centre, np.where(spread > 1e-4 * np.sqrt(np.maximum(square, 0)), spread, 0.0)  # rounding leaves less
