@@ -1,4 +1,4 @@
-"""From a few ratings to a head: score, choose, combine, calibrate, forecast, tune, suggest."""
+"""From a few ratings to a head: score, choose, combine, calibrate, forecast, suggest."""
 
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
 from sklearn_annoser.mapping._confidence import bootstrap_heads, confidences
@@ -8,12 +8,10 @@ from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predi
 from sklearn_annoser.mapping._prior import Prior, learn_prior
 from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping._suggest import comparison_axes, representative_rows, spread_rows
-from sklearn_annoser.mapping._tune import FINE_TUNES, fine_tuned_heads, tune_heads
 from sklearn_annoser.mapping.strategies import STRATEGIES, blend_heads
 
 __all__ = [
     "CALIBRATIONS",
-    "FINE_TUNES",
     "STRATEGIES",
     "Enroller",
     "Forecast",
@@ -24,7 +22,6 @@ __all__ = [
     "calibrate_heads",
     "comparison_axes",
     "confidences",
-    "fine_tuned_heads",
     "forecast_scores",
     "learn_prior",
     "predict_heads",
@@ -33,5 +30,4 @@ __all__ = [
     "representative_rows",
     "score_heads",
     "spread_rows",
-    "tune_heads",
 ]
