@@ -1,15 +1,16 @@
 """Measure what hangs on each constant and each part of a blend: at half and at twice its value, and left out.
 
-    python benchmarks/blend_parts.py [text odour-within odour expressive speech] [--seeds 2] [--draws 1]
+    python benchmarks/blend_parts.py [text odour-within odour expressive speech] [--seeds 2] [--draws 1] [--new-samples]
 
 Protocols are those of data.py. New annotators have 5 or 20 ratings each, and are enrolled all together, or alone: each
 without the others' ratings. Told is the mean CCC on held-out ratings of the blend as it is, calibrated, and what
-changes make of it, in thousandths, on the same draws.
+changes make of it, in thousandths, on the same draws. Scored samples may have been rated by others who enrolled; with
+--new-samples they are the half of the samples that nobody has rated, and nobody is enrolled alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -17,16 +18,18 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 from command_line import command_line
-from data import NAMES, PROTOCOLS
-from forecast import trained
+from data import NAMES, PROTOCOLS, read_pairs
+from fine_tuning import split
 from tables import print_table
 
 from sklearn_annoser import Ratings
+from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
 from sklearn_annoser.evaluation._draws import Draw, Draws
 from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.mapping import _crossed, calibrate_heads, predict_pairs
 from sklearn_annoser.mapping._crossed import Axes, CrossedModel
 from sklearn_annoser.metrics import annotator_ccc
+from sklearn_annoser.ratings import shuffled_places
 
 SIZES = (5, 20)
 AS_IT_IS = "as it is"
@@ -100,14 +103,28 @@ class Blender:
         return float(annotator_ccc(draw.test, ratings).drop(columns="n_ratings").to_numpy().mean())
 
 
-def measure(corpus: str, n_seeds: int, n_draws: int) -> pd.DataFrame:
+def draws_of(target: Any, n_reserved: int, n_draws: int, seed: int, new_samples: bool) -> Iterable[Draw]:
+    """Walk over draws of ratings to enrol with and to score."""
+    rng = np.random.RandomState(seed)
+    if not new_samples:
+        yield from Draws(target.ratings, SIZES, n_reserved=n_reserved, n_draws=n_draws, n_scored=2).walk(rng)
+        return
+    for number in range(n_draws):
+        pool, test = split(target, max(SIZES), rng)
+        place = shuffled_places(pool, rng)
+        for size in SIZES:
+            yield Draw(number, size, pool.keep_ratings(place < size), test)
+
+
+def measure(corpus: str, n_seeds: int, n_draws: int, new_samples: bool) -> pd.DataFrame:
     """Return the CCC of every variant, (n_variants, n_ways of enrolling)."""
-    rows = []
-    for seed, model, X, ratings in trained(corpus, range(n_seeds)):
-        blender, n_reserved = Blender(Remembered(model, X)), PROTOCOLS[corpus].n_reserved
-        draws = Draws(ratings, SIZES, n_reserved=n_reserved, n_draws=n_draws, n_scored=2)
-        for draw in draws.walk(np.random.RandomState(seed)):
-            for alone in (False, True)[: min(draw.test.n_annotators, 2)]:
+    protocol, rows = PROTOCOLS[corpus], []
+    pairs = [(seed, *pair) for seed in range(n_seeds) for pair in read_pairs(corpus, seed=seed)]
+    for seed, source, target in pairs:
+        model = fit_on_corpus(protocol.make_estimator(random_state=seed), source, source.ratings)
+        blender = Blender(Remembered(model, target.X))
+        for draw in draws_of(target, protocol.n_reserved, n_draws, seed, new_samples):
+            for alone in (False,) if new_samples or draw.test.n_annotators == 1 else (False, True):
                 way = f"{corpus} {draw.n_enrollment}{' alone' if alone else ''}"
                 for name, changed in variants().items():
                     with constants(**changed):
@@ -119,8 +136,10 @@ def measure(corpus: str, n_seeds: int, n_draws: int) -> pd.DataFrame:
 def main() -> None:
     parser = command_line(__doc__, seeds=2, draws=1)
     parser.add_argument("corpora", nargs="*", default=list(NAMES), help=f"of {list(NAMES)}; default: all")
+    parser.add_argument("--new-samples", action="store_true")
     options = parser.parse_args()
-    table = pd.concat([measure(corpus, options.seeds, options.draws) for corpus in options.corpora], axis=1)
+    asked = (options.seeds, options.draws, options.new_samples)
+    table = pd.concat([measure(corpus, *asked) for corpus in options.corpora], axis=1)
     told = (1000 * (table - table.loc[AS_IT_IS])).map("{:+.1f}".format)
     told.loc[AS_IT_IS] = table.loc[AS_IT_IS].map("{:.3f}".format)
     print_table("CCC, and what changes make of it in thousandths", told)

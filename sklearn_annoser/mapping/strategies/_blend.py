@@ -33,8 +33,8 @@ def blend_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings, prior: 
     r"""Blend what is known of all heads with what the new annotators have shown, all of them and each.
 
     A rating is the consensus of the known heads, with a slope and an offset; plus what the corpus of the new annotators
-    has of its own, on the principal components of the hidden features; plus what a person has of their own, on these and
-    on the ways in which the known heads differ; plus an effect of the sample that annotators have in common; plus
+    has of its own, on the principal components of the hidden features; plus what a person has of their own, on these
+    and on the ways in which the known heads differ; plus an effect of the sample that annotators have in common; plus
     noise: :class:`~sklearn_annoser.mapping.CrossedModel`. How strong consensus and corpus are is averaged over a few
     values with the probabilities that all ratings together give them. One new annotator alone is the special case in
     which corpus and person cannot be told apart. With few samples to tell it by, the corpus counts for little.
