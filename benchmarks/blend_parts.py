@@ -1,81 +1,148 @@
-"""Measure what each part of a blended, calibrated head is worth, by leaving it out.
+"""Measure what hangs on each constant and each part of a blend: at half and at twice its value, and left out.
 
-    python benchmarks/blend_parts.py {speech,text} [--seeds 3] [--draws 10]
+    python benchmarks/blend_parts.py [text odour-within odour expressive speech] [--seeds 2] [--draws 1] [--new-samples]
 
-Data and protocol are those of strategies.py; CCC on held-out ratings, mean over annotators, outputs, seeds and draws.
+Protocols are those of data.py. New annotators have 5 or 20 ratings each, and are enrolled all together, or alone: each
+without the others' ratings. Told is the mean CCC on held-out ratings of the blend as it is, calibrated, and what
+changes make of it, in thousandths, on the same draws. Scored samples may have been rated by others who enrolled; with
+--new-samples they are the half of the samples that nobody has rated, and nobody is enrolled alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 from command_line import command_line
-from forecast import trained
+from data import NAMES, PROTOCOLS, read_pairs
+from fine_tuning import split
 from tables import print_table
 
-from sklearn_annoser.evaluation._draws import Draws
+from sklearn_annoser import Ratings
+from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
+from sklearn_annoser.evaluation._draws import Draw, Draws
 from sklearn_annoser.evaluation._remembered import Remembered
-from sklearn_annoser.mapping import Enroller, Prior, _posterior, _prior, predict_pairs
+from sklearn_annoser.mapping import _crossed, calibrate_heads, predict_pairs
+from sklearn_annoser.mapping._crossed import Axes, CrossedModel
 from sklearn_annoser.metrics import annotator_ccc
+from sklearn_annoser.ratings import shuffled_places
 
-SIZES = (5, 10, 20, 30)
-CONSTANTS = {
-    "whole": {},
-    "nothing of its own": {"OWN_SHARE": 0.0},
-    "half the variance is noise": {"NOISE_SHARES": np.array([0.5])},
+SIZES = (5, 20)
+AS_IT_IS = "as it is"
+SCALED = (
+    "OWN_CONTENT",
+    "OWN_HEADS",
+    "SHARED_OFFSET",
+    "SHIFTS",
+    "FEW_ITEMS",
+    "CONSENSUS_DEVIATION",
+    "LEAST_ITEM",
+    "N_CONTENT",
+    "N_HEADS",
+    "MOST_ITEMS",
+)
+LEFT_OUT = {
+    "nothing shared": {"SHIFTS": np.zeros(1), "SHARED_OFFSET": 0.0},
+    "no content of one's own": {"OWN_CONTENT": 0.0},
+    "no axes of known heads": {"OWN_HEADS": 0.0},
+    "no effect of the item": {"MOST_ITEMS": 0},
 }
+
+
+def variants() -> dict[str, dict[str, Any]]:
+    """Name -> constants that are changed."""
+    changed: dict[str, dict[str, Any]] = {AS_IT_IS: {}}
+    for name in SCALED:
+        value = getattr(_crossed, name)
+        changed[f"{name}, half"] = {name: value // 2 if isinstance(value, int) else value / 2}
+        changed[f"{name}, twice"] = {name: value * 2}
+    return changed | LEFT_OUT
 
 
 @contextmanager
 def constants(**values: Any) -> Iterator[None]:
-    """Change constants of prior and blend for a while."""
+    """Change constants of the blend for a while."""
     with ExitStack() as stack:
         for name, value in values.items():
-            stack.enter_context(patch.object(_prior if hasattr(_prior, name) else _posterior, name, value))
+            stack.enter_context(patch.object(_crossed, name, value))
         yield
 
 
-def variants(prior: Prior, everyone: np.ndarray, enrolled: np.ndarray) -> dict[str, tuple[dict[str, Any], Prior, str]]:
-    """Name -> constants, prior and strategy."""
-    with_all, with_enrolled = prior.with_samples([everyone]), prior.with_samples([enrolled])
-    table = {name: (changed, with_all, "blend") for name, changed in CONSTANTS.items()}
-    with constants(SOURCE_SAMPLES=0):
-        alone = prior.with_samples([enrolled])
-    table["samples of the enrollment only"] = ({}, alone, "blend")
-    table["samples of source and enrollment"] = ({}, with_enrolled, "blend")
-    table["spread of the ratings alone"] = ({}, replace(with_all, n_worth=np.full_like(prior.n_worth, 1e-6)), "blend")
-    table["spread of the source alone"] = ({}, replace(with_all, n_worth=np.full_like(prior.n_worth, 1e6)), "blend")
-    table["mean of all, calibrated"] = ({}, with_all, "all")
-    return table
+class Blender:
+    """A blend of one source for one corpus, which finds the axes but once for each number of them."""
+
+    def __init__(self, known: Remembered) -> None:
+        self.known, self.prior = known, known.prior_.with_samples([known.hidden_])
+        self.axes: dict[tuple[int, int, int], Axes] = {}
+
+    def heads(self, enrolled: Ratings) -> np.ndarray:
+        """Return calibrated heads, for ratings from -1 to 1."""
+        heads = np.empty((enrolled.n_annotators, *self.known._unit_heads.shape[1:]))
+        for output in range(heads.shape[1]):
+            key = (output, _crossed.N_CONTENT, _crossed.N_HEADS)
+            if key not in self.axes:
+                self.axes[key] = Axes.of(self.known._unit_heads[:, output], self.prior, output)
+            model = CrossedModel(self.axes[key], self.known.hidden_[:, output], enrolled, self.prior, output)
+            heads[:, output] = model.heads()
+        slope, offset = calibrate_heads(self.known.hidden_, heads, enrolled, self.prior, with_offset=False)
+        heads *= slope[:, :, None]
+        heads[:, :, -1] += offset
+        return heads
+
+    def score(self, draw: Draw, alone: bool) -> float:
+        """Return the mean CCC if all are enrolled together, or each one alone."""
+        enrolled = self.known.to_unit(draw.enrolled)
+        groups = [enrolled.keep_annotators([label]) for label in enrolled.annotators] if alone else [enrolled]
+        heads = np.concatenate([self.heads(each) for each in groups])
+        predicted = predict_pairs(self.known.hidden_, heads.astype(np.float32), draw.test.rows, draw.test.codes)
+        ratings = draw.test.with_values(self.known._unit_scale.from_unit(predicted))
+        return float(annotator_ccc(draw.test, ratings).drop(columns="n_ratings").to_numpy().mean())
+
+
+def draws_of(target: Any, n_reserved: int, n_draws: int, seed: int, new_samples: bool) -> Iterable[Draw]:
+    """Walk over draws of ratings to enrol with and to score."""
+    rng = np.random.RandomState(seed)
+    if not new_samples:
+        yield from Draws(target.ratings, SIZES, n_reserved=n_reserved, n_draws=n_draws, n_scored=2).walk(rng)
+        return
+    for number in range(n_draws):
+        pool, test = split(target, max(SIZES), rng)
+        place = shuffled_places(pool, rng)
+        for size in SIZES:
+            yield Draw(number, size, pool.keep_ratings(place < size), test)
+
+
+def measure(corpus: str, n_seeds: int, n_draws: int, new_samples: bool) -> pd.DataFrame:
+    """Return the CCC of every variant, (n_variants, n_ways of enrolling)."""
+    protocol, rows = PROTOCOLS[corpus], []
+    pairs = [(seed, *pair) for seed in range(n_seeds) for pair in read_pairs(corpus, seed=seed)]
+    for seed, source, target in pairs:
+        model = fit_on_corpus(protocol.make_estimator(random_state=seed), source, source.ratings)
+        blender = Blender(Remembered(model, target.X))
+        for draw in draws_of(target, protocol.n_reserved, n_draws, seed, new_samples):
+            for alone in (False,) if new_samples or draw.test.n_annotators == 1 else (False, True):
+                way = f"{corpus} {draw.n_enrollment}{' alone' if alone else ''}"
+                for name, changed in variants().items():
+                    with constants(**changed):
+                        rows.append((name, way, blender.score(draw, alone)))
+    table = pd.DataFrame(rows, columns=["blend", "way", "ccc"])
+    return table.groupby(["blend", "way"], sort=False)["ccc"].mean().unstack()
 
 
 def main() -> None:
-    options = command_line(__doc__, corpora=("speech", "text"), seeds=3, draws=10).parse_args()
-    rows = []
-    for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
-        known, rng = Remembered(model, X), np.random.RandomState(seed)
-        draws = Draws(ratings, SIZES, n_reserved=None, n_draws=options.draws, n_scored=2)
-        for draw in draws.walk(rng):
-            seen = known.hidden_[np.unique(draw.enrolled.rows)]
-            for name, (changed, prior, strategy) in variants(known.prior_, known.hidden_, seen).items():
-                with constants(**changed):
-                    enroller = Enroller(known._unit_heads, prior, strategy, calibration="affine", min_ratings=1)
-                    mapping = enroller.enrol(known.hidden_, known.to_unit(draw.enrolled), with_scores=False)
-                predicted = known._unit_scale.from_unit(
-                    predict_pairs(known.hidden_, mapping.heads, draw.test.rows, draw.test.codes)
-                )
-                scores = annotator_ccc(draw.test, draw.test.with_values(predicted)).drop(columns="n_ratings")
-                rows.append((name, draw.n_enrollment, scores.to_numpy().mean()))
-    table = pd.DataFrame(rows, columns=["part", "n_enrollment", "ccc"])
-    print_table(
-        "CCC by enrollment ratings", table.groupby(["part", "n_enrollment"], sort=False)["ccc"].mean().unstack()
-    )
+    parser = command_line(__doc__, seeds=2, draws=1)
+    parser.add_argument("corpora", nargs="*", default=list(NAMES), help=f"of {list(NAMES)}; default: all")
+    parser.add_argument("--new-samples", action="store_true")
+    options = parser.parse_args()
+    asked = (options.seeds, options.draws, options.new_samples)
+    table = pd.concat([measure(corpus, *asked) for corpus in options.corpora], axis=1)
+    told = (1000 * (table - table.loc[AS_IT_IS])).map("{:+.1f}".format)
+    told.loc[AS_IT_IS] = table.loc[AS_IT_IS].map("{:.3f}".format)
+    print_table("CCC, and what changes make of it in thousandths", told)
 
 
 if __name__ == "__main__":

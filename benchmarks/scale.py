@@ -31,7 +31,6 @@ MAPPINGS: dict[str, dict[str, Any]] = {
     "the same with confidence": {"n_bootstrap": 100},
     "the same with a forecast": {"n_folds": 5},
     "blend 500 annotators": {"strategy": "blend"},
-    "the same, heads fine-tuned": {"strategy": "blend", "fine_tune": "head"},
 }
 
 

@@ -147,18 +147,6 @@ def plain_blend(hidden, heads, ratings, prior):
     return blended
 
 
-def plain_tuned(hidden, start, heads, values, prior, output):
-    """Head of one output that is expected of a start and ratings, noise by noise."""
-    seen = np.c_[hidden[:, output], np.ones(len(hidden))]
-    covariance = plain_covariance(np.asarray(heads, dtype=np.float64)[:, output], prior, output)
-    told, solutions = [], []
-    for noise in np.array([0.25, 0.5, 1.0]) * prior.variance[output]:
-        expected = seen @ covariance @ seen.T + noise * np.eye(len(seen))
-        told.append(multivariate_normal(seen @ start, expected).logpdf(values))
-        solutions.append(start + covariance @ seen.T @ np.linalg.inv(expected) @ (values - seen @ start))
-    return np.average(solutions, axis=0, weights=np.exp(told - np.max(told)))
-
-
 def plain_calibration(p, p_enroll, y_enroll, head, prior, output, with_offset=True):
     """Calibrated predictions of one output, by the printed formulas."""
     n, worth, variance = len(y_enroll), prior.n_worth[output], prior.variance[output]

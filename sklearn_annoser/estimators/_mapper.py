@@ -17,14 +17,12 @@ from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_
 from sklearn_annoser.estimators._source import split_source, take_rows, with_frozen_steps
 from sklearn_annoser.mapping import (
     CALIBRATIONS,
-    FINE_TUNES,
     STRATEGIES,
     Enroller,
     Forecast,
     Mapping,
     Prior,
     confidences,
-    fine_tuned_heads,
     forecast_scores,
 )
 from sklearn_annoser.ratings import count_by_output
@@ -33,6 +31,7 @@ __all__ = ["AnnotatorMapper"]
 
 BLOCK_ROWS = 4096
 FALLBACKS = ("consensus", "nan")
+FINE_TUNES = (None, "all")
 ENOUGH_SAMPLES = 4096  # without a rating, to tell what the target corpus is like
 
 
@@ -57,11 +56,10 @@ class AnnotatorMapper(CompletesRatings):
     calibration : {None, "affine"}, default=None
         Whether to move each one's predictions towards the mean and spread that their enrollment ratings, and those of
         the known annotators, make one expect.
-    fine_tune : {None, "head", "tower", "all"}, default=None
-        What the enrollment ratings train on from there, before the calibration: nothing; each one's head, in closed
-        form, towards what known annotators make one expect (a blend is there already); heads and towers of a copy of
-        the source network, by gradient steps with all new annotators together; or all its weights. How long is
-        cross-validated.
+    fine_tune : {None, "all"}, default=None
+        What the enrollment ratings train on from there, before the calibration: nothing, or all weights of a copy of
+        the source network, with all new annotators together. How long is cross-validated. It pays where they have
+        given a few thousand ratings together.
     min_ratings : int, default=2
         Annotators with fewer enrollment ratings of every output are not mapped. With 1, a single rating picks the head
         of the smallest absolute error.
@@ -192,14 +190,12 @@ class AnnotatorMapper(CompletesRatings):
         sure, forecast = confidences(start, n_bootstrap=self.n_bootstrap, rng=rng), None
         if self.n_folds:
             forecast = forecast_scores(mapping, n_folds=self.n_folds, rng=rng)
-        if self.fine_tune == "head":
-            mapping = fine_tuned_heads(start)
-        elif self.fine_tune is not None:
+        if self.fine_tune is not None:
             mapping = self._fine_tuned(start, X, rated, groups, rng.randint(2**31 - 1))
             hidden, prior = self._look_at(X, rated, unrated)
             mapping = replace(mapping, hidden=hidden, enroller=replace(enroller, prior=prior))
-        if self.fine_tune is not None and self.calibration is not None:
-            mapping = mapping.calibrated()
+            if self.calibration is not None:
+                mapping = mapping.calibrated()
         self.annotators_, self._unit_heads = ratings.annotators, mapping.heads
         self.scores_ = None
         if mapping.enroller.rule.ranks:
@@ -233,7 +229,6 @@ class AnnotatorMapper(CompletesRatings):
         tuned.fine_tune(
             taken if steps is None else steps.transform(taken),
             ratings.with_values(self._unit_scale.from_unit(ratings.values)),
-            train=str(self.fine_tune),
             groups=None if groups is None else np.asarray(groups)[rated],
             start_without=start_without,
         )

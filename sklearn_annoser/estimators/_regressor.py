@@ -18,7 +18,6 @@ from sklearn_annoser._validation import (
     check_groups,
     check_known,
     check_labels,
-    check_option,
     check_sample_weight,
     find_labels,
 )
@@ -33,7 +32,6 @@ __all__ = ["AnnotatorMappedRegressor"]
 
 N_LOOKED_AT = 256  # samples, after training
 FAR = 20.0  # times half the scale: nobody rates there
-TRAINED = ("tower", "all")
 
 
 class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPredictor):
@@ -282,7 +280,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
 
     @or_as_before
     def fine_tune(
-        self, X: Any, y: Ratings, *, train: str = "all", groups: Any = None, start_without: Any = None
+        self, X: Any, y: Ratings, *, groups: Any = None, start_without: Any = None
     ) -> AnnotatorMappedRegressor:
         """Train on with a few ratings of known annotators, for as many epochs as cross-validation finds best.
 
@@ -298,8 +296,6 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             Features of the samples.
         y : Ratings
             Ratings by annotators of `annotators_`.
-        train : {"tower", "all"}, default="all"
-            Heads and towers, with the trunk as it is; or all weights.
         groups : array-like, shape (n_samples,), default=None
             Group (speaker) of each sample, which is held out as a whole.
         start_without : callable, default=None
@@ -316,7 +312,6 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
 
         check_is_fitted(self)
         self._check_parameters()
-        check_option("train", train, TRAINED)
         self._check_fine_tunable()
         X, given = self._check_trainable(X, y, None, reset=False)
         check_known("annotator", given.keep_annotators().annotators, self.annotators_, "the fitted annotators")
@@ -332,7 +327,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         self.net_.set_params(lr=self.lr)
         self.net_.max_epochs, self.net_.patience = self.max_epochs, self.patience
         with _seeded(seed), self.net_.all_or_nothing():
-            scores = tune(self.net_, _tensor(X), ratings, train=train, held_out=parts, start_without=start_without)
+            scores = tune(self.net_, _tensor(X), ratings, held_out=parts, start_without=start_without)
             self._take(self.net_, self.annotators_)
             self.tuning_scores_ = scores
             self._warn_if_blown_up(X)

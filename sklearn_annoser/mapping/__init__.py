@@ -1,4 +1,4 @@
-"""From a few ratings to a head: score, choose, combine, calibrate, forecast, tune, suggest."""
+"""From a few ratings to a head: score, choose, combine, calibrate, forecast, suggest."""
 
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads, rating_deviations
 from sklearn_annoser.mapping._complete import Items, complete_block, expected_ratings, item_effects
@@ -14,12 +14,10 @@ from sklearn_annoser.mapping._scores import score_heads
 from sklearn_annoser.mapping._suggest import comparison_axes, representative_rows, spread_rows
 from sklearn_annoser.mapping._telling import Telling
 from sklearn_annoser.mapping._thresholds import ThresholdPrior, fit_thresholds, ordered_log_proba
-from sklearn_annoser.mapping._tune import FINE_TUNES, fine_tuned_heads, tune_heads
 from sklearn_annoser.mapping.strategies import STRATEGIES, blend_heads
 
 __all__ = [
     "CALIBRATIONS",
-    "FINE_TUNES",
     "STRATEGIES",
     "CrossedModel",
     "Enroller",
@@ -38,7 +36,6 @@ __all__ = [
     "complete_block",
     "confidences",
     "expected_ratings",
-    "fine_tuned_heads",
     "fit_thresholds",
     "forecast_scores",
     "item_effects",
@@ -51,5 +48,4 @@ __all__ = [
     "representative_rows",
     "score_heads",
     "spread_rows",
-    "tune_heads",
 ]

@@ -132,7 +132,6 @@ class Enroller:
             mapped=mapped,
             slope=np.ones(mapped.shape),
             offset=np.zeros(mapped.shape),
-            is_moved=self.rule.moves_mean,
         )
         return mapping if self.calibration is None else mapping.calibrated()
 
@@ -150,7 +149,6 @@ class Mapping:
     mapped: np.ndarray  # (n_targets, n_outputs) False where the mean of all heads had to serve
     slope: np.ndarray  # (n_targets, n_outputs)
     offset: np.ndarray  # (n_targets, n_outputs)
-    is_moved: bool  # whether the ratings have moved the predictions' mean already, calibration aside
 
     @property
     def prior(self) -> Prior:
@@ -187,9 +185,8 @@ class Mapping:
         -------
         Mapping
         """
-        slope, offset = calibrate_heads(
-            self.hidden, self.heads, self.ratings, self.prior, with_offset=not self.is_moved
-        )
+        with_offset = not self.enroller.rule.moves_mean
+        slope, offset = calibrate_heads(self.hidden, self.heads, self.ratings, self.prior, with_offset=with_offset)
         heads = self.heads * slope[:, :, None]
         heads[:, :, -1] += offset
         enroller = self.enroller.but(calibration="affine")

@@ -73,7 +73,9 @@ class Persons:
         axes, (centre, spread) = np.stack([each[0] for each in found]), np.moveaxis(np.array(moments), (1, 2), (0, 1))
         deviation = rating_deviations(mapping.ratings, prior)
         share = 1 / slope
-        if not mapping.is_moved:  # these are no expectations: what is trained by the CCC has the spread of ratings
+        if (
+            not mapping.enroller.rule.moves_mean
+        ):  # these are no expectations: what is trained by the CCC has the spread of ratings
             share = np.divide(prior.correlation * deviation, spread, out=np.ones(spread.shape), where=spread > 0)
             share = np.clip(share, LEAST_SHARE, 1.0)
         return cls(
@@ -82,7 +84,7 @@ class Persons:
             covariance=_covariances(mapping.hidden, mapping.ratings, axes, prior),
             deviation=deviation / np.sqrt(prior.variance),
             share=share,
-            is_spread=(spread > 0) & ((slope != 1) | (not mapping.is_moved)),
+            is_spread=(spread > 0) & ((slope != 1) | (not mapping.enroller.rule.moves_mean)),
             centre=centre,
             spread=spread,
         )

@@ -154,16 +154,6 @@ class MultiHeadModule(nn.Module):
         """Return a view of all heads of each kind, (n_annotators, n_kinds, n_outputs, n_hidden + 1)."""
         return self.heads.detach().view(-1, self.n_kinds, self.n_outputs, self.n_hidden + 1)
 
-    def freeze_trunk(self, frozen: bool) -> None:
-        """Keep the trunk as it is, or let it learn again; towers and heads always learn."""
-        self.trunk.requires_grad_(not frozen)
-
-    def train(self, mode: bool = True) -> MultiHeadModule:
-        """Switch to training or predicting; a frozen trunk predicts always: without dropout, as it will be used."""
-        super().train(mode)
-        self.trunk.train(mode and all(weights.requires_grad for weights in self.trunk.parameters()))
-        return self
-
     @torch.no_grad()
     def start_variances(self, variance: Tensor) -> None:
         """Let every annotator start from the same variance of each output, (n_outputs,), whatever the sample."""

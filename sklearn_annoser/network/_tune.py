@@ -58,7 +58,6 @@ def tune(
     X: Any,
     y: Ratings,
     *,
-    train: str,
     held_out: Sequence[np.ndarray],
     start_without: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
@@ -77,8 +76,6 @@ def tune(
         A trained net, with a head for each annotator of `y`. It is changed, from the learning rate that it has.
     X, y : array or Tensor, and Ratings
         As in :meth:`MultiHeadNet.fit`.
-    train : {"tower", "all"}
-        Heads and towers, while the trunk stays as it is, without dropout; or all weights.
     held_out : sequence of arrays of int
         Positions of the samples of each part, for example from :func:`held_out_parts`.
     start_without : callable, default=None
@@ -92,20 +89,18 @@ def tune(
         The correlation on held-out ratings, the mean over outputs, before the first epoch and after each.
     """
     with plain_torch(net.n_threads):
-        return _tune(net, net.get_dataset(X, y), train, held_out, start_without)
+        return _tune(net, net.get_dataset(X, y), held_out, start_without)
 
 
 def _tune(
     net: MultiHeadNet,
     dataset: RatingsDataset,
-    train: str,
     held_out: Sequence[np.ndarray],
     start_without: Callable[[np.ndarray], np.ndarray] | None,
 ) -> np.ndarray:
     """Tune with torch as a training needs it."""
     y = dataset.ratings
     net.leave_inference()
-    net.module_.freeze_trunk(train == "tower")
     net.initialize_optimizer()  # no momentum of another training
     copies = [copy.deepcopy(net) for _ in held_out]
     if start_without is not None:
@@ -119,7 +114,6 @@ def _tune(
         scores.append(_score_unseen(copies, dataset, held_out))
     for _ in range(int(np.argmax(scores))):
         net.train_epoch(dataset, y)
-    net.module_.freeze_trunk(False)
     return np.array(scores)
 
 

@@ -130,14 +130,6 @@ def test_interrupted_or_failing_training_on_leaves_everything_as_it_was(method, 
     assert_as_before(model, never)
 
 
-def test_training_goes_on_after_a_trunk_was_frozen():
-    model = quick(random_state=0, lr=0.01).fit(X, RATINGS).fine_tune(X, RATINGS, train="tower")
-    assert len(model.tuning_scores_) > 1
-    trunk = model.net_.module_.trunk[1].weight.clone()
-    model.partial_fit(X, RATINGS)
-    assert (model.net_.module_.trunk[1].weight != trunk).any()
-
-
 def assert_as_before(model, never):
     """Compare with a twin to which it never happened."""
     assert model.annotators_.tolist() == never.annotators_.tolist()

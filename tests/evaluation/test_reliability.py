@@ -95,9 +95,9 @@ def test_annotators_without_a_ccc_are_left_out():
     [
         ({"mapper": trained()}, TypeError, "mapper must be an AnnotatorMapper, got AnnotatorMappedRegressor"),
         (
-            {"mapper": AnnotatorMapper(trained(), fine_tune="head")},
+            {"mapper": AnnotatorMapper(trained(), fine_tune="all")},
             ValueError,
-            "forecasts are of mappings: the mapper's fine_tune must be None, got 'head'",
+            "forecasts are of mappings: the mapper's fine_tune must be None, got 'all'",
         ),
         ({"n_draws": 0}, ValueError, "n_draws must be >= 1, got 0"),
         ({"enrollment": 2.7}, TypeError, "enrollment must be an integer, got 2.7"),

@@ -245,13 +245,3 @@ def test_new_variance_heads_start_as_the_mean_of_all_annotators():
     after = module.stacked_variance_heads()
     assert torch.equal(after[[0, 1, 2, 5]], before)
     torch.testing.assert_close(after[3:5], before[:3].mean(0).expand(2, -1, -1))
-
-
-def test_a_frozen_trunk_predicts_while_the_rest_is_trained():
-    module, X, _ = make_case(dropout=0.5)
-    module.freeze_trunk(True)
-    module.train()
-    assert module.towers.training
-    torch.testing.assert_close(module.trunk(torch.from_numpy(X)), module.eval().trunk(torch.from_numpy(X)))
-    module.freeze_trunk(False)
-    assert module.train().trunk[0].training

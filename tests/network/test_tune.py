@@ -66,23 +66,21 @@ def test_few_samples_make_few_parts_and_a_single_group_none():
 # ---------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize(("train", "expected"), [("tower", {"towers", "heads"}), ("all", {"trunk", "towers", "heads"})])
-def test_what_is_not_trained_stays_as_it_is_and_learns_again_later(train, expected):
+def test_all_weights_are_trained():
     net = trained_net()
     before = weights_of(net)
-    assert np.argmax(tune(net, X, OTHERS, train=train, held_out=PARTS, max_epochs=20)) > 0
-    assert changed(before, weights_of(net)) == expected
-    assert all(weights.requires_grad for weights in net.module_.parameters())
+    assert np.argmax(tune(net, X, OTHERS, held_out=PARTS, max_epochs=20)) > 0
+    assert changed(before, weights_of(net)) == {"trunk", "towers", "heads"}
 
 
 def test_it_learns_what_is_held_out():
-    scores = tune(trained_net(), X, OTHERS, train="all", held_out=PARTS, max_epochs=60)
+    scores = tune(trained_net(), X, OTHERS, held_out=PARTS, max_epochs=60)
     assert scores[0] < 0 < 0.3 < scores.max()
 
 
 def test_the_first_score_is_the_correlation_within_annotators():
     net = trained_net()
-    scores = tune(net, X, RATINGS, train="all", held_out=PARTS, max_epochs=1)
+    scores = tune(net, X, RATINGS, held_out=PARTS, max_epochs=1)
     predicted = trained_net().predict_annotators(X)  # (60, 2, 2)
     expected = [
         np.corrcoef(*((each - each.mean(axis=0)).ravel() for each in (predicted[:, :, output], CLEAN[:, :, output])))
@@ -95,7 +93,7 @@ def test_the_first_score_is_the_correlation_within_annotators():
 @pytest.mark.parametrize("held_out", [PARTS, PARTS[:1]], ids=["in turn", "one part"])
 def test_the_weights_are_those_of_the_best_number_of_epochs(held_out):
     net, plain = trained_net(), trained_net()
-    scores = tune(net, X, OTHERS, train="all", held_out=held_out, max_epochs=40, patience=5)
+    scores = tune(net, X, OTHERS, held_out=held_out, max_epochs=40, patience=5)
     plain.initialize_optimizer()
     for _ in range(np.argmax(scores)):
         plain.train_epoch(X, OTHERS)
@@ -111,8 +109,8 @@ def test_each_copy_starts_from_the_heads_given_for_its_part():
         asked.append(rows)
         return np.zeros((2, 2, 9), dtype=np.float32)
 
-    scores = tune(net, X, RATINGS, train="all", held_out=PARTS, start_without=nothing, max_epochs=1)
-    assert scores[0] == 0 < tune(trained_net(), X, RATINGS, train="all", held_out=PARTS, max_epochs=1)[0]
+    scores = tune(net, X, RATINGS, held_out=PARTS, start_without=nothing, max_epochs=1)
+    assert scores[0] == 0 < tune(trained_net(), X, RATINGS, held_out=PARTS, max_epochs=1)[0]
     assert [rows.tolist() for rows in asked] == [part.tolist() for part in PARTS]
 
 
@@ -121,7 +119,7 @@ def test_ratings_that_tell_nothing_change_nothing(held_out):
     net = trained_net()
     before = weights_of(net)
     equal = RATINGS.with_values(np.zeros_like(RATINGS.values))
-    scores = tune(net, X, equal, train="all", held_out=held_out)
+    scores = tune(net, X, equal, held_out=held_out)
     np.testing.assert_array_equal(scores, np.zeros(11))
     assert not changed(before, weights_of(net))
 
@@ -130,5 +128,5 @@ def test_ratings_that_tell_nothing_change_nothing(held_out):
 def test_extra_heads_are_trained_too(extra):
     net = trained_net(**extra)
     before = copy.deepcopy(net.module_.heads.detach())
-    assert np.argmax(tune(net, X, OTHERS, train="tower", held_out=PARTS, max_epochs=20)) > 0
+    assert np.argmax(tune(net, X, OTHERS, held_out=PARTS, max_epochs=20)) > 0
     assert (net.module_.heads.detach() != before).any(dim=1).all()
