@@ -25,6 +25,7 @@ class AnySource(BaseEstimator):
         n_worth=np.full(1, 10.0),
         offset_variance=np.full(1, 0.1),
         correlation=np.full(1, 0.5),
+        common=np.full(1, 0.4),
     )
 
     def fit(self, X, y=None):
