@@ -148,8 +148,8 @@ class CompletesRatings(AnnotatorPredictor):
 
         A rating tells of its item, and thereby of what others would give it: most where few have rated and many have
         not. And it tells of its annotator, and thereby of what they would give other items: most where they have
-        enrolled with few ratings. Both are variances, see :class:`~sklearn_annoser.mapping.Telling`; each next rating is
-        the best one once those before it are there.
+        enrolled with few ratings. Both are variances, see :class:`~sklearn_annoser.mapping.Telling`; each next rating
+        is the best one once those before it are there.
 
         Parameters
         ----------
