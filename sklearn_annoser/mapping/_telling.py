@@ -61,7 +61,7 @@ class Telling:
         self.alone = self.squared * (variances + self.noise)  # (n_annotators, n_outputs): all but the person's part
         self.n = np.stack([each.n for each in items], axis=1)  # (n_samples, n_outputs)
         self.missing: np.ndarray = ~is_rated
-        self.is_open: np.ndarray = np.asarray(self.missing.all(axis=2))  # (n_annotators, n_samples)
+        self.is_open = np.asarray(self.missing.all(axis=2))  # (n_annotators, n_samples)
         self.sums = np.stack([self._products(open_) for open_ in self.missing])
         self.gain = np.stack([self._gains(np.array([person]))[0] for person in range(len(self.missing))])
 
