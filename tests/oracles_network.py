@@ -133,7 +133,7 @@ def plain_blend(hidden, heads, ratings, prior):
                 expected = seen @ shared @ seen.T + (codes[:, None] == codes) * (seen @ own @ seen.T)
                 expected += of_item * (rows[:, None] == rows)
                 expected += np.eye(len(seen)) * ((1 - b**2) * total - of_item)
-                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * (1 + 100 / items)
+                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * 150 / items
                 told.append(before + multivariate_normal(seen @ start, expected).logpdf(values))
                 pull = np.linalg.inv(expected) @ (values - seen @ start)
                 solutions.append(

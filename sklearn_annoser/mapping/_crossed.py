@@ -19,7 +19,7 @@ __all__ = ["Axes", "CrossedModel", "Shared"]
 CONSENSUS = np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8])  # correlation of the ratings with the consensus
 CONSENSUS_DEVIATION = 0.4  # of its Fisher's z from that of the source
 SHIFTS = np.array([0.0, 0.03, 0.1, 0.3])  # of the ratings' variance: what the corpus has of its own
-FEW_ITEMS = 100  # with so many items each larger shift is four times less probable than the one before; with many, half
+FEW_ITEMS = 150  # with so many items each larger shift is half as probable as the one before; with many, as probable
 OWN_CONTENT = 0.04  # of the ratings' variance: what a person has of their own on the content axes
 OWN_HEADS = 0.5  # of the variance between known heads: what a new one differs by
 SHARED_OFFSET = 0.5  # of the variance of annotators' means: what a corpus' mean differs by
@@ -190,7 +190,7 @@ class CrossedModel:
     def shared(self) -> list[Shared]:
         """Return what all have in common, for each correlation with the consensus."""
         z = np.arctanh(np.clip(self.prior.correlation[self.output], -MOST, MOST))
-        steps = np.arange(len(SHIFTS)) * np.log(2) * (1 + FEW_ITEMS / max(self.n_items, 1))
+        steps = np.arange(len(SHIFTS)) * np.log(2) * FEW_ITEMS / max(self.n_items, 1)
         evidence, found = np.empty((len(CONSENSUS), len(SHIFTS))), []
         for row, correlation in enumerate(CONSENSUS):
             told = Told(self, correlation)
