@@ -23,7 +23,7 @@ from data import NAMES, PROTOCOLS, read_pairs
 from tables import print_table
 from tqdm.auto import tqdm
 
-from sklearn_annoser import AnnotatorMapper, Ratings
+from sklearn_annoser import AnnotatorCommittee, AnnotatorMapper, Ratings
 from sklearn_annoser.evaluation import draw_enrollment
 from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
 from sklearn_annoser.evaluation._remembered import Remembered
@@ -151,7 +151,7 @@ def compare(name: str, seed: int, n_draws: int) -> Iterator[dict[str, Any]]:
     protocol = PROTOCOLS[name]
     n_enrolled = 20 if protocol.n_reserved > 20 else 10
     for source, target in tqdm(read_pairs(name, seed=seed), desc=f"seed {seed}"):
-        model = fit_on_corpus(protocol.make_estimator(), source, source.ratings, random_state=seed)
+        model = fit_on_corpus(protocol.make_estimator(AnnotatorCommittee), source, source.ratings, random_state=seed)
         known, X = Remembered(model, target.X), np.arange(len(target.X))[:, None]
         table = Table(target.ratings, target.get("by_known"))
         for draw in range(n_draws):
