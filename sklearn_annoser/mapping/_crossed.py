@@ -312,7 +312,7 @@ class Told:
             for person, mine in enumerate(item):
                 some = np.flatnonzero(mine >= 0)
                 among[np.ix_(mine[some], mine[some])] += inverse.among(person, some)
-        self.crossed, self.item_pull, self.precision_given_items = crossed[:-1], pull[:-1], self.precision
+        self.crossed, self.item_pull = crossed[:-1], pull[:-1]
         if n_items:
             self._take_items_out(among, model.variances(correlation)[0])
         self.variances = [model.axes.shared_variances(model.prior, model.output, shift) for shift in SHIFTS]
@@ -322,7 +322,7 @@ class Told:
         """Let the effects of items, whose precision from the ratings is given, explain what they can."""
         n = len(among)
         among[np.arange(n), np.arange(n)] += 1 / variance
-        factor = cho_factor(among, lower=True, overwrite_a=True)
+        self.item_factor = factor = cho_factor(among, lower=True, overwrite_a=True)
         self.response = cho_solve(factor, np.column_stack([self.crossed, self.item_pull]))  # (n_items, n_shared + 1)
         self.precision = self.precision - self.crossed.T @ self.response[:, :-1]
         self.evidence += 0.5 * self.item_pull @ self.response[:, -1] - 0.5 * n * np.log(variance)
@@ -337,10 +337,10 @@ class Told:
         solved = cho_solve(factor, pull)
         return self.evidence + 0.5 * pull @ solved - np.log(np.diag(factor[0])).sum(), root * solved
 
-    def covariance_given_items(self, variances: np.ndarray) -> np.ndarray:
-        """Return what is not known of the weights, if nothing else were unknown."""
+    def covariance(self, variances: np.ndarray) -> np.ndarray:
+        """Return what is not known of the weights."""
         root = np.sqrt(variances)
-        precision = np.eye(self.n_shared) + root[:, None] * self.precision_given_items * root
+        precision = np.eye(self.n_shared) + root[:, None] * self.precision * root
         return np.asarray(root[:, None] * np.linalg.inv(precision) * root)
 
     def items(self, weights: np.ndarray) -> np.ndarray:

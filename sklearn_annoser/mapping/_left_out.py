@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import cho_solve
 
 from sklearn_annoser.mapping import _crossed
 from sklearn_annoser.mapping._crossed import CrossedModel, Told
@@ -13,11 +14,10 @@ __all__ = ["predict_left_out"]
 def predict_left_out(model: CrossedModel) -> np.ndarray:
     r"""Predict each rating by what all other ratings tell, but for means.
 
-    With the covariance :math:`K` of all ratings and their residuals :math:`r`, a rating differs from what all others make
-    one expect by :math:`e_i = (K^{-1} r)_i / (K^{-1})_{ii}`. The probability of a correlation and of a shift without the
-    rating is the one with it, divided by the density of :math:`e_i`. What the mean of an annotator's other ratings says
-    is left out of the prediction: it would fall where the rating rises. The effects of items that several rated are taken
-    as they are.
+    With the covariance :math:`K` of all ratings and their residuals :math:`r`, a rating differs from what all others
+    make one expect by :math:`e_i = (K^{-1} r)_i / (K^{-1})_{ii}`. The probability of a correlation and of a shift
+    without the rating is the one with it, divided by the density of :math:`e_i`. What the mean of an annotator's other
+    ratings says is no part of the prediction: it falls where the rating that is left out rises.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def predict_left_out(model: CrossedModel) -> np.ndarray:
 
     References
     ----------
-    S. Sundararajan and S. S. Keerthi, "Predictive approaches for choosing hyperparameters in Gaussian processes", Neural
-    Computation 13, 2001, https://doi.org/10.1162/08997660151134343
+    S. Sundararajan and S. S. Keerthi, "Predictive approaches for choosing hyperparameters in Gaussian processes",
+    Neural Computation 13, 2001, https://doi.org/10.1162/08997660151134343
     """
     predicted, density, probability = [], [], []
     for told, chances in zip(*model.told(), strict=True):
@@ -52,21 +52,35 @@ def _for_shifts(model: CrossedModel, told: Told, shifts: np.ndarray) -> tuple[np
     weights = np.array([told.solved[shift][1] for shift in shifts])
     items = np.array([np.append(told.items(each), 0.0)[model.item] for each in weights])
     residuals = model.residuals(told.correlation) - weights @ model.features[:, : told.n_shared].T - items
-    covariances = [told.covariance_given_items(told.variances[shift]) for shift in shifts]
+    covariances = [told.covariance(told.variances[shift]) for shift in shifts]
     predicted, density = np.empty(items.shape), np.empty(items.shape)
+    response, of_items = _item_tables(told, model.n_shared_items)
     for _, places, inverse in model.blocks(told.correlation):
-        response = inverse.times(model.features[places][:, :, : told.n_shared])
         pulled = inverse.times(np.moveaxis(residuals[:, places], 0, -1))
-        everyone, of_person = told.precision_given_items[0], response.sum(axis=1)[:, :, None]
-        diagonal = inverse.diagonal_of_all()
+        alone, mine = inverse.diagonal_of_all(), model.item[places]
+        # What the weights and the items of these persons learn from each rating.
+        to_weights = inverse.times(model.features[places][:, :, : told.n_shared])
+        to_items = inverse.times(np.eye(places.shape[1]) * (mine >= 0)[:, :, None])
+        by_items = to_items @ of_items[mine[:, :, None], mine[:, None, :]]
         for row, covariance in enumerate(covariances):
-            spread = response @ covariance
-            precision = diagonal - (spread * response).sum(axis=2)
+            moved = (to_weights - to_items @ response[mine]) @ covariance
+            moved_items = by_items - moved @ np.swapaxes(response[mine], 1, 2)
+            precision = alone - (moved * to_weights).sum(axis=2) - (moved_items * to_items).sum(axis=2)
             error = pulled[:, :, row] / precision
-            # What the mean takes from this rating: the person's own, and that of all.
-            own = model.own[0] * (response[:, :, 0] - (spread @ of_person)[:, :, 0])
-            common = told.variances[shifts[row]][0] * (response[:, :, 0] - spread @ everyone)
-            mean = model.own[0] * pulled[:, :, row].sum(axis=1)[:, None] + weights[row, 0] - error * (own + common)
-            predicted[row, places] = model.values[places] - items[row, places] - error - mean
+            # Means take from this rating what the person's own, that of all and the item do.
+            own = to_weights[:, :, 0] - (moved @ to_weights.sum(axis=1)[:, :, None])[:, :, 0]
+            own -= (moved_items @ to_items.sum(axis=1)[:, :, None])[:, :, 0]
+            taken = model.own[0] * own + moved[:, :, 0] + np.diagonal(moved_items, axis1=1, axis2=2)
+            beside = model.own[0] * pulled[:, :, row].sum(axis=1)[:, None] + weights[row, 0] + items[row, places]
+            predicted[row, places] = model.values[places] - error - (beside - error * taken)
             density[row, places] = 0.5 * (np.log(precision) - precision * error**2)
     return predicted, density
+
+
+def _item_tables(told: Told, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how items respond to weights, and their covariance given these; the last row is of nobody's item."""
+    response, covariance = np.zeros((n_items + 1, told.n_shared)), np.zeros((n_items + 1, n_items + 1))
+    if n_items:
+        response[:-1] = told.response[:, :-1]
+        covariance[:-1, :-1] = cho_solve(told.item_factor, np.eye(n_items))
+    return response, covariance
