@@ -3,7 +3,8 @@
     python benchmarks/forecast.py {speech,text,expressive,odour,odour-within} [--seeds 5] [--draws 10] [--figure PATH]
 
 Data and protocol are those of strategies.py. The forecast is made from the enrollment ratings alone, and compared with
-the CCC on all ratings beyond the reserved ones; intervals allow for the number of those.
+the CCC on all ratings beyond the reserved ones; intervals allow for the number of those. The rank correlation is
+that of the annotators in each draw, averaged over draws and outputs.
 """
 
 from __future__ import annotations
@@ -48,9 +49,15 @@ def quality(results: pd.DataFrame) -> pd.DataFrame:
             "CCC": part["ccc"].mean(),
             "expected": part["expected"].mean(),
             "mean error": error.abs().mean(),
-            "correlation": np.corrcoef(part["expected"], part["ccc"])[0, 1],
+            "rank correlation": ranked(part),
         }
     return pd.DataFrame(rows).T.rename_axis(["strategy", "n_enrollment"])
+
+
+def ranked(results: pd.DataFrame) -> float:
+    """Return the rank correlation of forecasts and CCC over annotators, averaged over draws and outputs."""
+    draws = results.groupby(["seed", "draw", "output"])
+    return float(np.nanmean([draw["expected"].corr(draw["ccc"], method="spearman") for _, draw in draws]))
 
 
 def kept(results: pd.DataFrame) -> pd.DataFrame:

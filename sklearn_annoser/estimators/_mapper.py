@@ -66,7 +66,7 @@ class AnnotatorMapper(CompletesRatings):
     n_bootstrap : int, default=100
         Resamples behind the confidence; 0 for none.
     n_folds : int, default=5
-        Folds of the enrollment ratings behind the expected score; 0 for none.
+        Folds of the enrollment ratings behind the expected score, of which a blend needs none; 0 for no expected score.
     min_expected_score : float, default=None
         Annotators whose expected score, averaged over the outputs, is lower are not served by their mapping. None:
         everybody is.

@@ -159,7 +159,7 @@ class CrossedModel:
     def __init__(self, axes: Axes, hidden: np.ndarray, ratings: Ratings, prior: Prior, output: int) -> None:
         self.axes, self.prior, self.output = axes, prior, output
         given = np.flatnonzero(np.isfinite(ratings.values[:, output]))
-        given = given[np.argsort(ratings.codes[given], kind="stable")]
+        self.given = given = given[np.argsort(ratings.codes[given], kind="stable")]
         self.codes, self.values = ratings.codes[given], ratings.values[given, output].astype(np.float64)
         self.n_annotators = ratings.n_annotators
         rows, item = np.unique(ratings.rows[given], return_inverse=True)
@@ -187,24 +187,23 @@ class CrossedModel:
         slope = correlation * np.sqrt(self.prior.variance[self.output])
         return self.values - self.axes.mean - slope * self.consensus
 
-    def shared(self) -> list[Shared]:
-        """Return what all have in common, for each correlation with the consensus."""
+    def told(self) -> tuple[list[Told], np.ndarray]:
+        """Return what the ratings tell for each correlation, and the probability of each with each shift."""
         z = np.arctanh(np.clip(self.prior.correlation[self.output], -MOST, MOST))
         steps = np.arange(len(SHIFTS)) * np.log(2) * FEW_ITEMS / max(self.n_items, 1)
-        evidence, found = np.empty((len(CONSENSUS), len(SHIFTS))), []
-        for row, correlation in enumerate(CONSENSUS):
-            told = Told(self, correlation)
-            prior = -0.5 * ((np.arctanh(correlation) - z) / CONSENSUS_DEVIATION) ** 2
-            solved = [told.solve(self.axes.shared_variances(self.prior, self.output, shift)) for shift in SHIFTS]
-            evidence[row] = prior - steps + [each[0] for each in solved]
-            found.append((told, np.array([each[1] for each in solved])))
+        told = [Told(self, correlation) for correlation in CONSENSUS]
+        evidence = np.array([[evidence for evidence, _ in each.solved] for each in told])
+        evidence -= 0.5 * ((np.arctanh(CONSENSUS) - z) / CONSENSUS_DEVIATION)[:, None] ** 2 + steps
         probability = np.exp(evidence - evidence.max())
-        probability /= probability.sum()
+        return told, probability / probability.sum()
+
+    def shared(self) -> list[Shared]:
+        """Return what all have in common, for each correlation with the consensus."""
         shared = []
-        for correlation, chances, (told, weights) in zip(CONSENSUS, probability, found, strict=True):
+        for told, chances in zip(*self.told(), strict=True):
             if chances.sum() > NEGLIGIBLE:
-                mean = chances @ weights / chances.sum()
-                shared.append(Shared(float(correlation), float(chances.sum()), mean, told.items(mean)))
+                mean = chances @ np.array([weights for _, weights in told.solved]) / chances.sum()
+                shared.append(Shared(told.correlation, float(chances.sum()), mean, told.items(mean)))
         return shared
 
     def heads(self) -> np.ndarray:
@@ -274,6 +273,12 @@ class Inverse:
             return np.asarray(self.whole @ columns)
         return columns / self.diagonal[:, :, None] - self.factor @ (np.swapaxes(self.factor, 1, 2) @ columns)
 
+    def diagonal_of_all(self) -> np.ndarray:
+        """Return the diagonals, (n_block, n)."""
+        if self.whole is not None:
+            return np.diagonal(self.whole, axis1=1, axis2=2)
+        return np.asarray(1 / self.diagonal - (self.factor**2).sum(axis=2))
+
     def among(self, person: int, some: np.ndarray) -> np.ndarray:
         """Return the part of one person's inverse that is of some ratings."""
         if self.whole is not None:
@@ -286,6 +291,7 @@ class Told:
     """What all ratings tell of what people have in common, and of items, for one correlation with the consensus."""
 
     def __init__(self, model: CrossedModel, correlation: float) -> None:
+        self.correlation = float(correlation)
         self.n_shared, n_items = 1 + model.axes.n_content, model.n_shared_items
         left = model.residuals(correlation)
         self.precision = np.zeros((self.n_shared, self.n_shared))
@@ -309,12 +315,14 @@ class Told:
         self.crossed, self.item_pull = crossed[:-1], pull[:-1]
         if n_items:
             self._take_items_out(among, model.variances(correlation)[0])
+        self.variances = [model.axes.shared_variances(model.prior, model.output, shift) for shift in SHIFTS]
+        self.solved = [self.solve(variances) for variances in self.variances]  # for each shift
 
     def _take_items_out(self, among: np.ndarray, variance: float) -> None:
         """Let the effects of items, whose precision from the ratings is given, explain what they can."""
         n = len(among)
         among[np.arange(n), np.arange(n)] += 1 / variance
-        factor = cho_factor(among, lower=True, overwrite_a=True)
+        self.item_factor = factor = cho_factor(among, lower=True, overwrite_a=True)
         self.response = cho_solve(factor, np.column_stack([self.crossed, self.item_pull]))  # (n_items, n_shared + 1)
         self.precision = self.precision - self.crossed.T @ self.response[:, :-1]
         self.evidence += 0.5 * self.item_pull @ self.response[:, -1] - 0.5 * n * np.log(variance)
@@ -328,6 +336,12 @@ class Told:
         pull = root * self.pull
         solved = cho_solve(factor, pull)
         return self.evidence + 0.5 * pull @ solved - np.log(np.diag(factor[0])).sum(), root * solved
+
+    def covariance(self, variances: np.ndarray) -> np.ndarray:
+        """Return what is not known of the weights."""
+        root = np.sqrt(variances)
+        precision = np.eye(self.n_shared) + root[:, None] * self.precision * root
+        return np.asarray(root[:, None] * np.linalg.inv(precision) * root)
 
     def items(self, weights: np.ndarray) -> np.ndarray:
         """Return the expected effects of items, (n_shared_items,), given the weights."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_annoser.mapping._crossed import CONSENSUS_DEVIATION
 from sklearn_annoser.mapping._enroller import Mapping
 from sklearn_annoser.mapping._predict import predict_pairs
 from sklearn_annoser.mapping._prior import MOST, Prior
@@ -19,8 +20,8 @@ from sklearn_annoser.ratings import centred, count_by_output, shuffled_places
 
 __all__ = ["Forecast", "forecast_scores"]
 
-STRANGERS = -0.2, 0.2  # what Fisher's z is off by, for annotators of another corpus: mean and deviation
-ANNOTATORS = 0.15  # deviation of Fisher's z between the annotators of a corpus
+ANNOTATORS = np.array([0.075, 0.15, 0.3])  # deviation of Fisher's z between the annotators of a corpus
+LIKELY = np.array([0.25, 0.5, 0.25])  # how probable each of them is, before
 FOLD_RATINGS = 5  # in a fold, as many as there are
 N_DRAWS = 1000  # of the CCC of one annotator; the same for everyone, so that equal annotators get equal forecasts
 
@@ -47,13 +48,14 @@ def forecast_scores(
 ) -> Forecast:
     r"""Forecast the CCC of mapped annotators on ratings that they have not given yet.
 
-    1. The enrollment ratings are split in folds; each fold is predicted by a mapping of the others. The correlation
-       within folds, with `d` degrees of freedom, has Fisher's :math:`z = \operatorname{artanh} r`, of variance
-       :math:`1 / (d - 2)`.
-    2. Before, one expects :math:`z \sim N(z_0 + \delta, 0.15^2)`: :math:`z_0` is that of the known annotators on
-       samples that were not trained on; :math:`\delta \sim N(-0.2, 0.2^2)`, the same for all annotators of a target
-       corpus, is what a prediction loses with strangers on another corpus. Both are normal, so is what one expects
-       after.
+    1. Each enrollment rating is predicted by what the others tell: by "blend" with all others, in closed form
+       (:func:`~sklearn_annoser.mapping._left_out.predict_left_out`); by other strategies in folds, each with a mapping
+       of the other folds. The correlation, within folds, with `d` degrees of freedom, has Fisher's
+       :math:`z = \operatorname{artanh} r`, of variance :math:`1 / (d - 2)`.
+    2. Before, one expects :math:`z \sim N(z_0 + \delta, \sigma^2)`: :math:`z_0` is that of the known annotators on
+       samples that were not trained on; :math:`\delta \sim N(0, 0.4^2)`, the same for all annotators of a target
+       corpus, is what the corpus differs by, as in the model behind "blend"; :math:`\sigma`, what its annotators
+       differ by, is 0.15, half of that or twice as much, with the probabilities that all measured z give them.
     3. The CCC is :math:`\rho\, 2 / (v + 1 / v + u^2)`, with `v` the ratio of the spreads of predictions and ratings
        and `u` the difference of their means, scaled by both. What is not known of them - the variance of a spread is
        :math:`1 / 2(c + n - 1)`, see :func:`~sklearn_annoser.mapping.calibrate_heads` - is drawn at random.
@@ -63,7 +65,8 @@ def forecast_scores(
     mapping : Mapping
         How the annotators were mapped with all their ratings.
     n_folds : int, default=5
-        Most folds; there are fewer if they would have fewer than five ratings, and none with fewer than five.
+        Most folds; there are fewer if they would have fewer than five ratings, and none with fewer than five. "blend"
+        needs none.
     level : float, default=0.8
         Probability that the interval holds the CCC.
     n_unseen : int or array of int, shape (n_targets, n_outputs), default=None
@@ -79,12 +82,11 @@ def forecast_scores(
     ----------
     R. A. Fisher, "On the probable error of a coefficient of correlation deduced from a small sample", Metron 1, 1921
     """
-    z, precision = _out_of_fold(mapping, n_folds, rng)
-    z, variance = _expected_z(z, precision, mapping.prior)
+    z, precision = _measured(mapping, n_folds, rng)
     draws = np.random.RandomState(0).normal(size=(6, N_DRAWS, 1, 1))
     n_unseen = np.inf if n_unseen is None else n_unseen
     unseen = np.maximum(np.broadcast_to(np.asarray(n_unseen, dtype=np.float64), z.shape), 1)
-    rho = np.tanh(z + np.sqrt(variance) * draws[0])
+    rho = np.tanh(_draws_of_z(z, precision, mapping.prior, draws[0]))
     agreement = _agreement(mapping, rho, unseen, draws[2:])
     if np.isfinite(unseen).any():
         rho = np.tanh(np.arctanh(rho) + draws[1] / np.sqrt(np.maximum(unseen - 3, 1)))
@@ -93,44 +95,83 @@ def forecast_scores(
     return Forecast(ccc.mean(axis=0), low, high)
 
 
-def _out_of_fold(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Return Fisher's z of ratings and the predictions of mappings without them, and its precision; 0 without any."""
+def _measured(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return Fisher's z of ratings and the predictions without them, and its precision; 0 without any."""
     ratings = mapping.ratings
-    shape = ratings.n_annotators, ratings.n_outputs
+    predicted, part = _left_out(mapping, n_folds, rng)
+    group = ratings.codes * n_folds + part
+    z, precision = np.zeros((2, ratings.n_annotators, ratings.n_outputs))
+    for output in range(ratings.n_outputs):
+        given = np.isfinite(ratings.values[:, output]) & np.isfinite(predicted[:, output])
+        _, groups = np.unique(group[given], return_inverse=True)
+        codes = ratings.codes[given]
+        true = centred(ratings.values[given, output].astype(np.float64), groups)
+        told = centred(predicted[given, output], groups)
+        covariance, *squares = (
+            np.bincount(codes, one * other, ratings.n_annotators)
+            for one, other in ((true, told), (true, true), (told, told))
+        )
+        apart = np.zeros(ratings.n_annotators)
+        np.add.at(apart, codes[np.unique(groups, return_index=True)[1]], 1)
+        freedom = np.bincount(codes, minlength=ratings.n_annotators) - apart
+        scale = np.sqrt(squares[0] * squares[1])
+        telling = (scale > 0) & (freedom > 2)
+        correlation = np.divide(covariance, scale, out=np.zeros(len(scale)), where=telling)
+        z[:, output] = np.arctanh(np.clip(correlation, -MOST, MOST))
+        precision[:, output] = np.where(telling, freedom - 2, 0.0)
+    return z, precision
+
+
+def _left_out(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions of ratings without them, NaN without any, and in which part of its annotator's each lies."""
+    ratings, enroller = mapping.ratings, mapping.enroller
+    predicted = enroller.rule.left_out(enroller.known, mapping.hidden, ratings)
+    if predicted is not None:
+        unmapped = ~mapping.mapped[ratings.codes]
+        predicted[unmapped] = predict_pairs(mapping.hidden, mapping.heads, ratings.rows, ratings.codes)[unmapped]
+        return predicted, np.zeros_like(ratings.codes)
     counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
-    n_own = np.where(counts >= FOLD_RATINGS, np.clip(counts // FOLD_RATINGS, 2, n_folds), 0)
-    own = n_own[ratings.codes]
-    fold = np.where(own > 0, shuffled_places(ratings, rng) % np.maximum(own, 1), -1)
-    products, freedom = np.zeros((3, *shape)), np.zeros(shape)
+    n_own = np.where(counts >= FOLD_RATINGS, np.clip(counts // FOLD_RATINGS, 2, n_folds), 0)[ratings.codes]
+    fold = np.where(n_own > 0, shuffled_places(ratings, rng) % np.maximum(n_own, 1), -1)
+    predicted = np.full(ratings.values.shape, np.nan)
     for number in range(int(n_own.max(initial=0))):
         held = fold == number
-        others = mapping.heads_without(held, rng)
-        predicted = predict_pairs(mapping.hidden, others, ratings.rows[held], ratings.codes[held])
-        for output in range(ratings.n_outputs):
-            true = ratings.values[held, output].astype(np.float64)
-            given = np.isfinite(true)
-            codes = ratings.codes[held][given]
-            pair = centred(true[given], codes), centred(predicted[given, output].astype(np.float64), codes)
-            for which, (one, other) in enumerate(((0, 1), (0, 0), (1, 1))):
-                products[which, :, output] += np.bincount(codes, pair[one] * pair[other], shape[0])
-            freedom[:, output] += np.maximum(np.bincount(codes, minlength=shape[0]) - 1, 0)
-    covariance, *squares = products
-    scale = np.sqrt(squares[0] * squares[1])
-    telling = (scale > 0) & (freedom > 2)
-    correlation = np.divide(covariance, scale, out=np.zeros(shape), where=telling)
-    return np.arctanh(np.clip(correlation, -MOST, MOST)), np.where(telling, freedom - 2, 0.0)
+        heads = mapping.heads_without(held, rng)
+        predicted[held] = predict_pairs(mapping.hidden, heads, ratings.rows[held], ratings.codes[held])
+    return predicted, np.maximum(fold, 0)
 
 
-def _expected_z(z: np.ndarray, precision: np.ndarray, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each annotator's true z, given those measured of all."""
+def _draws_of_z(z: np.ndarray, precision: np.ndarray, prior: Prior, normal: np.ndarray) -> np.ndarray:
+    """Return draws of each annotator's true z, (n_draws, n_targets, n_outputs), given those measured of all."""
     start = np.arctanh(np.clip(prior.correlation, -MOST, MOST))
-    between = ANNOTATORS**2
+    evidence, expected, variance = zip(
+        *(_expected_z(z - start, precision, each**2) for each in ANNOTATORS), strict=True
+    )
+    likely = np.log(LIKELY)[:, None] + np.array(evidence)  # (n_deviations, n_outputs)
+    likely = np.exp(likely - likely.max(axis=0))
+    bounds = (likely / likely.sum(axis=0)).cumsum(axis=0)
+    # Each draw is of one deviation, as many as it is probable; the golden ratio spreads them evenly.
+    place = np.arange(1, len(normal) + 1) * (np.sqrt(5) - 1) / 2 % 1
+    which = (place[:, None, None] > bounds[:-1]).sum(axis=1)  # (n_draws, n_outputs)
+    outputs = np.arange(z.shape[1])
+    mean, deviation = np.array(expected), np.sqrt(np.array(variance))
+    pick = which[:, None, :], np.arange(len(z))[:, None], outputs
+    return np.asarray(start + mean[pick] + deviation[pick] * normal)
+
+
+def _expected_z(z: np.ndarray, precision: np.ndarray, between: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the evidence of a variance between annotators, and mean and variance of each one's z with it.
+
+    All z are told from what the source makes one expect.
+    """
     weight = precision / (1 + between * precision)  # of what an annotator tells of the corpus
-    shift_variance = 1 / (STRANGERS[1] ** -2 + weight.sum(axis=0))
-    shift = shift_variance * (STRANGERS[0] * STRANGERS[1] ** -2 + (weight * (z - start)).sum(axis=0))
+    shift_variance = 1 / (CONSENSUS_DEVIATION**-2 + weight.sum(axis=0))
+    pull = (weight * z).sum(axis=0)
+    shift = shift_variance * pull
     share = between * weight  # of an annotator's own z in what is expected of them
-    expected = start + shift
-    return expected + share * (z - expected), between * (1 - share) + (1 - share) ** 2 * shift_variance
+    extent = np.log(shift_variance) - np.log1p(between * precision).sum(axis=0)
+    evidence = 0.5 * (extent - (weight * z**2).sum(axis=0) + shift * pull)
+    return evidence, shift + share * (z - shift), between * (1 - share) + (1 - share) ** 2 * shift_variance
 
 
 def _agreement(mapping: Mapping, rho: np.ndarray, unseen: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_annoser.mapping import Enroller, forecast_scores, learn_prior
+from sklearn_annoser.mapping._crossed import Axes
 from sklearn_annoser.ratings import Ratings
 from tests.oracles_network import plain_ccc
 
@@ -23,6 +24,24 @@ def make_annotators(n, n_ratings, noise, n_samples=400, seed=0):
             hidden[rows, 0] @ head[0, :-1, None] + head[0, -1] + own * rng.normal(size=(len(rows), 1))
         )
     return hidden, heads, Ratings.from_dense(values)
+
+
+def drawn_from_the_model(heads, prior, n, n_ratings, seed):
+    """Annotators of a corpus whose heads and noise are those that the model behind the blend expects."""
+    rng = np.random.RandomState(seed)
+    hidden = np.maximum(rng.normal(size=(400, 1, N_HIDDEN)), 0)
+    axes = Axes.of(heads[:, 0], prior, 0)
+    z = np.arctanh(prior.correlation[0]) + 0.4 * rng.normal()
+    start = np.tanh(z) * np.sqrt(prior.variance[0]) * axes.consensus
+    start[-1] += axes.mean
+    own = rng.normal(size=(n, axes.directions.shape[1])) * np.sqrt(axes.own_variances(prior, 0))
+    truth = start + own @ axes.directions.T
+    values = np.full((400, n, 1), np.nan)
+    noise = np.sqrt(prior.variance[0] * (1 - prior.correlation[0] ** 2))
+    for annotator, head in enumerate(truth):
+        rows = rng.choice(400, size=n_ratings, replace=False)
+        values[rows, annotator, 0] = hidden[rows, 0] @ head[:-1] + head[-1] + noise * rng.normal(size=n_ratings)
+    return hidden, truth[:, None], Ratings.from_dense(values)
 
 
 def make_source(noise=1.0, n=20, seed=7):
@@ -81,19 +100,39 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(n_ratings, level
     assert np.mean((told.low[:, 0] < true) & (true < told.high[:, 0])) == pytest.approx(level, abs=0.12)
 
 
+@pytest.mark.parametrize("n_ratings", [5, 20])
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+def test_the_interval_holds_the_truth_of_annotators_drawn_from_the_model_itself(n_ratings, level):
+    heads, prior = make_source()
+    held = []
+    for seed in range(20):
+        case = drawn_from_the_model(heads, prior, 30, n_ratings, seed)
+        mapping, told = forecast(case, heads, prior, level=level)
+        noise = np.sqrt(prior.variance[0] * (1 - prior.correlation[0] ** 2))
+        true = true_scores(case, mapping, noise, n_unseen=4000)
+        held.append(np.mean((told.low[:, 0] < true) & (true < told.high[:, 0])))
+    assert np.mean(held) == pytest.approx(level, abs=0.1)
+
+
 def test_annotators_of_chance_are_told_from_good_ones():
     noise = np.repeat([0.3, 30.0], 20)
     heads, prior = make_source(noise=1.0)
-    _, told = forecast(make_annotators(40, 40, noise, seed=4), heads, prior)
-    assert told.score[:20].min() > told.score[20:].max()
+    case = make_annotators(40, 40, noise, seed=4)
+    mapping, told = forecast(case, heads, prior)
+    good, chance = told.score[:20, 0], told.score[20:, 0]
+    assert np.mean(good[:, None] > chance) > 0.95
+    assert chance.mean() < 0.25
+    # What those of chance blur, when all are mapped together, the good ones are not told from either.
+    true = true_scores(case, mapping, noise)
+    assert true[:20].min() < 0.25
+    assert np.corrcoef(told.score[:, 0], true)[0, 1] > 0.75
 
 
 def test_few_ratings_of_one_annotator_leave_what_the_source_makes_expect():
     heads, prior = make_source()
-    case = make_annotators(1, 4, 1.0, seed=5)
+    case = make_annotators(1, 3, 1.0, seed=5)
     _, told = forecast(case, heads, prior)
-    start = np.tanh(np.arctanh(prior.correlation[0]) - 0.2)
-    assert start - 0.25 < told.score[0, 0] < start
+    assert prior.correlation[0] - 0.25 < told.score[0, 0] < prior.correlation[0]
     assert told.high[0, 0] - told.low[0, 0] > 0.2
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sklearn_annoser.mapping._crossed import CrossedModel
 from sklearn_annoser.mapping._known import Known
+from sklearn_annoser.mapping._left_out import predict_left_out
 from sklearn_annoser.mapping.strategies._strategy import Strategy
 from sklearn_annoser.ratings import Ratings
 
@@ -23,6 +24,14 @@ class Blend(Strategy):
     def combine(self, known: Known, chosen: np.ndarray | None, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
         """Return the blended heads."""
         return blend_heads(hidden, known, ratings)
+
+    def left_out(self, known: Known, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
+        """Return predictions of all ratings, each without it, in closed form."""
+        predicted = np.full(ratings.values.shape, np.nan)
+        for output, axes in enumerate(known.axes):
+            model = CrossedModel(axes, hidden[:, output], ratings, known.needed_prior, output)
+            predicted[model.given, output] = predict_left_out(model)
+        return predicted
 
 
 def blend_heads(hidden: np.ndarray, known: Known, ratings: Ratings) -> np.ndarray:

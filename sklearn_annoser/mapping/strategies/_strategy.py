@@ -70,6 +70,25 @@ class Strategy:
             return np.repeat(known.heads.mean(axis=0, dtype=np.float64)[None], ratings.n_annotators, axis=0)
         return known.heads[chosen, np.arange(known.heads.shape[1])[:, None]].mean(axis=2, dtype=np.float64)
 
+    def left_out(self, known: Known, hidden: np.ndarray, ratings: Ratings) -> np.ndarray | None:
+        """Predict each rating without it, if there is a shorter way than to make the heads again.
+
+        Parameters
+        ----------
+        known : Known
+            The known heads, and what they make one expect.
+        hidden : array, shape (n_samples, n_outputs, n_hidden)
+            Hidden features of the enrollment samples.
+        ratings : Ratings
+            Enrollment ratings of the samples.
+
+        Returns
+        -------
+        array, shape (n_ratings, n_outputs), or None
+            Predictions, but for a constant of each annotator and output; NaN where there is no rating.
+        """
+        return None
+
 
 def for_all_outputs(chosen: np.ndarray, n_outputs: int) -> np.ndarray:
     """Let one choice, (n_targets, n_chosen), serve every output: (n_targets, n_outputs, n_chosen)."""
