@@ -94,7 +94,7 @@ def item_effects(ratings: Ratings, residuals: np.ndarray, deviation: np.ndarray,
     >>> ratings = Ratings.from_dense([[1.0, 1.0], [-1.0, np.nan]])
     >>> one, = item_effects(ratings, ratings.values, np.ones((2, 1)), prior)
     >>> one.n, one.effect.round(2), one.unknown().round(2)
-    (array([2, 1]), array([ 0.68, -0.52]), array([0.17, 0.26]))
+    (array([2, 1]), array([ 0.68, -0.51]), array([0.17, 0.25]))
     """
     found = []
     for output in range(ratings.n_outputs):
