@@ -149,7 +149,7 @@ def test_who_could_not_be_mapped_keeps_the_mean_of_all_heads(source):
 def test_what_is_held_out_has_had_no_part_in_the_start(source, strategy):
     chance = RATINGS.with_values(np.random.RandomState(0).uniform(-1, 1, size=RATINGS.values.shape))
     mapper = mapper_of(source, strategy=strategy, fine_tune="tower").fit(X[:60], chance[:60])
-    assert abs(mapper.tuned_.tuning_scores_[0]) < 0.12
+    assert abs(mapper.tuned_.tuning_scores_[0]) < 0.15
 
 
 @pytest.mark.parametrize("strategy", ["joint", "blend"])
