@@ -28,6 +28,7 @@ COMPARED = {
     "mapped": {"strategy": "joint"},
     "blended": {"strategy": "blend", "calibration": "affine"},
 }
+SIZES = (5, 10, 20)
 SHARES = (1.0, 0.75, 0.5, 0.25)
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     protocol, frames = PROTOCOLS[options.corpus], []
     for seed, model, X, ratings in trained(options.corpus, range(options.seeds)):
         for name, how in COMPARED.items():
-            sizes = {"enrollment": protocol.sizes, "n_reserved": protocol.n_reserved, "n_draws": options.draws}
+            sizes = {"enrollment": SIZES, "n_reserved": protocol.n_reserved, "n_draws": options.draws}
             results = check_forecasts(AnnotatorMapper(model, **how), X, ratings, random_state=seed, **sizes)
             frames.append(results.assign(strategy=name, seed=seed))
     results = pd.concat(frames, ignore_index=True)
