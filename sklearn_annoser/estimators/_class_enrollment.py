@@ -143,7 +143,8 @@ class EnrolsLabels(ServesOneAnnotator):
                 shift, served[:] = fit_thresholds(predicted[given, output], own, prior, level)
                 weights[output, -1] += shift
             else:
-                weights[part, -1] += bias_towards(softmax(predicted[given][:, part], axis=1), own)
+                logits = predicted if given.all() else predicted[given]  # a copy adds up in another order
+                weights[part, -1] += bias_towards(softmax(logits[:, part], axis=1), own)
 
     # ------------------------------------------------------------------ what heads say
 
