@@ -18,13 +18,12 @@ import numpy as np
 import pandas as pd
 from command_line import command_line
 from data import read_pairs
-from intervals import expert_cases, told
+from intervals import expert_cases, metric_differences
 from sklearn.metrics import cohen_kappa_score, f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.evaluation import bootstrap_interval
 
 KEYS = ["annotator", "seed", "draw", "strategy", "n_enrollment"]
 SIZES, RESERVED = (5, 10, 20, 30), 30
@@ -116,20 +115,11 @@ def fit_models(X: np.ndarray, ratings: Ratings, edges: np.ndarray, groups: Any, 
     return models
 
 
-def difference(results: pd.DataFrame, one: str, other: str) -> pd.Series:
-    """Return the paired difference of every metric, with its interval, at 20 labels."""
-    long = results[results["strategy"].isin([one, other])].melt(KEYS, var_name="output", value_name="ccc")
-    cell = [key for key in KEYS if key != "strategy"] + ["output"]
-    long = long[long.groupby(cell)["ccc"].transform("count") == 2]  # kappa is NaN where all are of one class
-    table = bootstrap_interval(long, one, other, random_state=0).set_index(["n_enrollment", "output"]).loc[20]
-    return told(table)
-
-
 def report(results: pd.DataFrame) -> None:
     """Print the means and the differences."""
     mean = results.drop(columns=["annotator", "seed", "draw"]).groupby(["strategy", "n_enrollment"], sort=False).mean()
     print_table("20 enrollment labels", mean.xs(20, level="n_enrollment"))
-    differences = {f"{one} - {other}": difference(results, one, other) for one, other in PAIRS}
+    differences = {f"{one} - {other}": metric_differences(results, KEYS, one, other, size=20) for one, other in PAIRS}
     print_table("differences at 20 labels", pd.DataFrame(differences).T[list(mean)].rename_axis("difference"))
     for metric in mean:
         print_table(f"{metric} by enrollment labels", mean[metric].unstack())

@@ -18,6 +18,17 @@ def told(table: pd.DataFrame) -> pd.Series:
     return table.apply(lambda row: f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]", axis=1)
 
 
+def metric_differences(results: pd.DataFrame, keys: list[str], one: str, other: str, *, size: int) -> pd.Series:
+    """Return the paired difference of every metric between two strategies, in words, with so many enrollment labels.
+
+    `keys` are the columns that tell a case; all others are metrics.
+    """
+    long = results[results["strategy"].isin([one, other])].melt(keys, var_name="output", value_name="ccc")
+    cell = [key for key in keys if key != "strategy"] + ["output"]
+    long = long[long.groupby(cell)["ccc"].transform("count") == 2]  # kappa is NaN where all are of one class
+    return told(bootstrap_interval(long, one, other, random_state=0).set_index(["n_enrollment", "output"]).loc[size])
+
+
 def gains(results: pd.DataFrame, one: str, *, as_cells: bool = False) -> pd.DataFrame:
     """Return the mean gain of a strategy over each other one, with its interval, by enrollment ratings.
 

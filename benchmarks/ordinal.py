@@ -20,13 +20,12 @@ import numpy as np
 import pandas as pd
 from command_line import command_line
 from data import read_pairs
-from intervals import expert_cases, told
+from intervals import expert_cases, metric_differences
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from sklearn.preprocessing import StandardScaler
 from tables import print_table
 
 from sklearn_annoser import AnnotatorMappedClassifier, AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.evaluation import bootstrap_interval
 
 KEYS = ["annotator", "seed", "draw", "strategy", "n_enrollment"]
 SIZES, RESERVED = (10, 20), 30
@@ -126,22 +125,13 @@ def fit_models(X: np.ndarray, ratings: Ratings, edges: np.ndarray, groups: Any, 
     }
 
 
-def difference(results: pd.DataFrame, one: str, other: str) -> pd.Series:
-    """Return the paired difference of every metric, with its interval, at 20 labels."""
-    long = results[results["strategy"].isin([one, other])].melt(KEYS, var_name="output", value_name="ccc")
-    cell = [key for key in KEYS if key != "strategy"] + ["output"]
-    long = long[long.groupby(cell)["ccc"].transform("count") == 2]  # kappa is NaN where all are of one class
-    table = bootstrap_interval(long, one, other, random_state=0).set_index(["n_enrollment", "output"])
-    return told(table.loc[20])
-
-
 def report(results: pd.DataFrame) -> None:
     """Print the means and the differences; outputs are averaged."""
     results = results.groupby(KEYS, sort=False).mean().reset_index()
     mean = results.drop(columns=["annotator", "seed", "draw"]).groupby(["strategy", "n_enrollment"], sort=False).mean()
     for size in SIZES:
         print_table(f"{size} enrollment labels", mean.xs(size, level="n_enrollment").astype(object).fillna("-"))
-    differences = {f"{one} - {other}": difference(results, one, other) for one, other in PAIRS}
+    differences = {f"{one} - {other}": metric_differences(results, KEYS, one, other, size=20) for one, other in PAIRS}
     table = pd.DataFrame(differences).T.reindex(columns=list(mean)).fillna("-").rename_axis("difference")
     print_table("differences at 20 labels", table)
 

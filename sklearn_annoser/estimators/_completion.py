@@ -131,9 +131,8 @@ class CompletesRatings(AnnotatorPredictor):
                 cells[:, block] = self._unit_scale.from_unit(np.stack([completed, low, high]))
         if y.scale is not None:
             np.clip(cells, y.scale[:, 0], y.scale[:, 1], out=cells)
-        own = find_labels(y.annotators, self.annotators_)[y.codes]
-        given = own >= 0
-        where = slice(None), y.rows[given], own[given]
+        given, own = self._enrolled(y)
+        where = slice(None), y.rows[given], own
         cells[where] = np.where(np.isfinite(y.values[given]), y.values[given], cells[where])
         names: dict[str, Any] = {
             "annotators": self.annotators_,
@@ -191,10 +190,9 @@ class CompletesRatings(AnnotatorPredictor):
         """
         check_number("n", n, low=1, integer=True)
         y, unit = self._check_all_ratings(X, y)
-        own = find_labels(y.annotators, self.annotators_)[y.codes]
-        given = own >= 0
+        given, own = self._enrolled(y)
         is_rated = np.zeros((len(self.annotators_), len(y), len(self.outputs_)), dtype=bool)
-        is_rated[own[given], y.rows[given]] = np.isfinite(y.values[given])
+        is_rated[own, y.rows[given]] = np.isfinite(y.values[given])
         n_open = int((~is_rated.any(axis=2)).sum())
         if n > n_open:
             raise ValueError(f"n must be at most the number of ratings that are missing, {n_open}, got {n}.")
@@ -204,6 +202,11 @@ class CompletesRatings(AnnotatorPredictor):
         persons, rows, gains = telling.choose(n)
         samples = np.arange(len(y)) if y.samples is None else y.samples
         return pd.DataFrame({"annotator": self.annotators_[persons], "sample": samples[rows], "gain": gains})
+
+    def _enrolled(self, y: Ratings) -> tuple[np.ndarray, np.ndarray]:
+        """Return which ratings are by enrolled annotators, (n_ratings,), and the heads of these."""
+        own = find_labels(y.annotators, self.annotators_)[y.codes]
+        return own >= 0, own[own >= 0]
 
     def _check_all_ratings(self, X: Any, y: Any) -> tuple[Ratings, Ratings]:
         """Return ratings of X in the order of the outputs, as they are and on the network's scale."""
