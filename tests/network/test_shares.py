@@ -34,3 +34,12 @@ def test_means_and_missing_outputs_do_not_matter():
     np.testing.assert_allclose(
         committee_shares(moved, [1, 1], gappy + 5), committee_shares([GOOD, BAD], [1, 1], gappy), atol=1e-8
     )
+
+
+def test_half_of_the_shares_is_learned_unless_asked_otherwise():
+    rng = np.random.RandomState(0)
+    consensus = rng.normal(size=(200, 1))
+    predicted = [consensus + 0.1 * rng.normal(size=(200, 1)), rng.normal(size=(200, 1))]
+    learned, equal = (committee_shares(predicted, [1, 1], consensus, share) for share in (1.0, 0.0))
+    assert learned[0] > 0.9
+    np.testing.assert_allclose(committee_shares(predicted, [1, 1], consensus), (learned + equal) / 2)
