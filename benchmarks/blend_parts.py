@@ -27,7 +27,8 @@ from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
 from sklearn_annoser.evaluation._draws import Draw, Draws
 from sklearn_annoser.evaluation._remembered import Remembered
 from sklearn_annoser.mapping import _crossed, calibrate_heads, predict_pairs
-from sklearn_annoser.mapping._crossed import Axes, CrossedModel
+from sklearn_annoser.mapping._axes import Axes
+from sklearn_annoser.mapping._crossed import CrossedModel
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import shuffled_places
 

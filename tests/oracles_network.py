@@ -97,19 +97,22 @@ def plain_axes(heads, prior, output):
     """The scaled consensus, and the directions in which people may differ: constant, content, known heads' own ways."""
     mean, second = prior.mean[output], prior.second[output]
     everyone, n = heads.mean(axis=0), len(mean) - 1
+    consensus = everyone - np.eye(n + 1)[n] * (everyone @ mean)
+    consensus = consensus / np.sqrt(consensus @ second @ consensus)
     covariance = second[:n, :n] - np.outer(mean[:n], mean[:n])
+    without = np.eye(n) - np.outer(consensus[:n], covariance @ consensus[:n])  # features less what the consensus tells
+    covariance = without.T @ covariance @ without
     scale = np.ones(n)
     for part in (range(n - prior.n_content), range(n - prior.n_content, n)):
         if part:
             scale[part] = 1 / np.sqrt(sum(covariance[k, k] for k in part))
     values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
-    content = np.vstack([scale[:, None] * vectors, np.zeros(n)]) / np.sqrt(values.sum())
+    content = np.vstack([without @ (scale[:, None] * vectors), np.zeros(n)]) / np.sqrt(values.sum())
     values, vectors = np.linalg.eigh(np.cov(heads.T, bias=True))
-    known = vectors * np.sqrt(np.maximum(values, 0))
+    known = vectors * np.sqrt(np.maximum(values, 0)) / prior.individual_share
     for axes in (content, known):
         axes[-1] -= mean @ axes  # predictions along an axis have the mean 0
-    consensus = everyone - np.eye(n + 1)[n] * (everyone @ mean)
-    return consensus / np.sqrt(consensus @ second @ consensus), everyone @ mean, content, known
+    return consensus, everyone @ mean, content, known
 
 
 def plain_blend(hidden, heads, ratings, prior):
@@ -122,7 +125,8 @@ def plain_blend(hidden, heads, ratings, prior):
         rows, codes, values = ratings.rows[given], ratings.codes[given], ratings.values[given, output]
         seen = np.c_[hidden[:, output], np.ones(len(hidden))][rows]
         total, tau, items = prior.variance[output], prior.offset_variance[output], len(set(rows))
-        own = tau * offset @ offset.T + 0.04 * total * content @ content.T + 0.5 * known @ known.T
+        own = tau * offset @ offset.T + prior.own_content[output] * total * content @ content.T + known @ known.T
+        few, together = 150 / items, np.mean([np.sum(rows == row) > 1 for row in rows])
         told, solutions = [], []
         for b in np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8]):
             of_item = min(max(prior.common[output] - b**2, 0.02), 0.9 * (1 - b**2)) * total
@@ -133,7 +137,7 @@ def plain_blend(hidden, heads, ratings, prior):
                 expected = seen @ shared @ seen.T + (codes[:, None] == codes) * (seen @ own @ seen.T)
                 expected += of_item * (rows[:, None] == rows)
                 expected += np.eye(len(seen)) * ((1 - b**2) * total - of_item)
-                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * 150 / items
+                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * min(few, 1 + together * (few - 1))
                 told.append(before + multivariate_normal(seen @ start, expected).logpdf(values))
                 pull = np.linalg.inv(expected) @ (values - seen @ start)
                 solutions.append(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sklearn_annoser.estimators._training import ONE_NETWORK
-from sklearn_annoser.mapping import Prior, learn_prior
+from sklearn_annoser.mapping import Prior, learn_own_content, learn_prior
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 1024
@@ -36,14 +37,24 @@ def fitted_prior(model: Any, X: np.ndarray, unit: Ratings, valid: Sequence[np.nd
     from sklearn_annoser.network import as_tensor
     from sklearn_annoser.network._member_splits import unseen_by
 
+    def hidden_of(rows: np.ndarray) -> Iterator[np.ndarray]:
+        for part in _parts(rows):
+            yield from (hidden for _, hidden in model.net_.hidden_blocks(as_tensor(X[part])))
+
     unseen = np.unique(np.concatenate(valid)) if len(valid) else np.arange(len(X))
-    parts = np.split(unseen, np.arange(BLOCK_ROWS, len(unseen), BLOCK_ROWS))  # X is large: no copy of many rows
-    blocks = (hidden for rows in parts for _, hidden in model.net_.hidden_blocks(as_tensor(X[rows])))
-    head, told = model._unit_heads.mean(axis=0), unit[unseen]
-    if model._fitted_makeup == ONE_NETWORK:
-        return learn_prior(blocks, head, told, unit)
-    predicted = None
-    if len(valid):
-        by = unseen_by(valid, len(X))
-        predicted = np.concatenate([model.net_.predict_unseen(as_tensor(X[rows]), by[rows]) for rows in parts])
-    return learn_prior(blocks, head, told, unit, predicted=predicted, n_content=model.net_.n_content).light()
+    learned: dict[str, Any] = {}
+    if model._fitted_makeup != ONE_NETWORK:
+        learned["n_content"] = model.net_.n_content
+        if len(valid):
+            by = unseen_by(valid, len(X))
+            told = [model.net_.predict_unseen(as_tensor(X[rows]), by[rows]) for rows in _parts(unseen)]
+            learned["predicted"] = np.concatenate(told)
+    prior = learn_prior(hidden_of(unseen), model._unit_heads.mean(axis=0), unit[unseen], unit, **learned)
+    if model._fitted_makeup != ONE_NETWORK:
+        prior = replace(prior.light(), individual_share=model.net_.module_.individual_share)
+    return replace(prior, own_content=learn_own_content(hidden_of, model._unit_heads, prior, unit))
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    """Return a few rows at a time: X is large, and there shall be no copy of many."""
+    return np.split(rows, np.arange(BLOCK_ROWS, len(rows), BLOCK_ROWS))

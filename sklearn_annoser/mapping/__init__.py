@@ -7,6 +7,7 @@ from sklearn_annoser.mapping._crossed import CrossedModel
 from sklearn_annoser.mapping._enroller import Enroller, Mapping
 from sklearn_annoser.mapping._forecast import Forecast, forecast_scores
 from sklearn_annoser.mapping._known import Known
+from sklearn_annoser.mapping._own_content import learn_own_content
 from sklearn_annoser.mapping._persons import Persons
 from sklearn_annoser.mapping._predict import predict_heads, predict_pairs, predict_rated
 from sklearn_annoser.mapping._prior import Prior, learn_prior
@@ -39,6 +40,7 @@ __all__ = [
     "fit_thresholds",
     "forecast_scores",
     "item_effects",
+    "learn_own_content",
     "learn_prior",
     "ordered_log_proba",
     "predict_heads",

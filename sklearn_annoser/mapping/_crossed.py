@@ -9,100 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve
 
+from sklearn_annoser.mapping._axes import Axes
 from sklearn_annoser.mapping._prior import MOST, Prior, with_one
 from sklearn_annoser.ratings import Ratings
 
-__all__ = ["Axes", "CrossedModel", "Shared"]
+__all__ = ["CrossedModel", "Shared"]
 
 CONSENSUS = np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8])  # correlation of the ratings with the consensus
 CONSENSUS_DEVIATION = 0.4  # of its Fisher's z from that of the source
 SHIFTS = np.array([0.0, 0.03, 0.1, 0.3])  # of the ratings' variance: what the corpus has of its own
-FEW_ITEMS = 150  # with so many items each larger shift is half as probable as the one before; with many, as probable
-OWN_CONTENT = 0.04  # of the ratings' variance: what a person has of their own on the content axes
-OWN_HEADS = 0.5  # of the variance between known heads: what a new one differs by
-SHARED_OFFSET = 0.5  # of the variance of annotators' means: what a corpus' mean differs by
-N_CONTENT, N_HEADS = 128, 64  # axes
+FEW_ITEMS = 150  # with so many each larger shift is half as probable as the one before; with many, as probable
 LEAST_ITEM = 0.02  # of the ratings' variance: what an item has that neither consensus nor content tells
 MOST_ITEMS = 2000  # have an effect of their own: those that were rated most often
 BLOCK_RATINGS = 4096
 NEGLIGIBLE = 1e-3  # probability
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Directions of the hidden features, with a 1 behind, in which people and corpora may differ, of one output.
-
-    Parameters
-    ----------
-    consensus : array, shape (n_hidden + 1,)
-        Mean of the known heads, with mean 0 and variance 1 over the samples.
-    directions : array, shape (n_hidden + 1, n_axes)
-        A constant; then content, the principal components of the hidden features, whose variances sum to 1; then the
-        ways in which the known heads differ, each by its standard deviation.
-    n_content : int
-        Number of content axes.
-    mean : float
-        Mean of the consensus over the samples, unscaled.
-    """
-
-    consensus: np.ndarray
-    directions: np.ndarray
-    n_content: int
-    mean: float
-
-    @classmethod
-    def of(cls, heads: np.ndarray, prior: Prior, output: int) -> Axes:
-        """Return the axes that known heads, (n_heads, n_hidden + 1), and what is known of the samples suggest."""
-        everyone = heads.mean(axis=0, dtype=np.float64)
-        mean, second = prior.mean[output].astype(np.float64), prior.second[output].astype(np.float64)
-        centre = everyone @ mean
-        spread = np.sqrt(max(everyone @ second @ everyone - centre**2, np.finfo(np.float32).tiny))
-        consensus = everyone.copy()
-        consensus[-1] -= centre
-        content = _content_axes(mean, second, prior.n_content)
-        directions = np.hstack([np.eye(len(mean))[:, -1:], content, _head_axes(heads, everyone, mean)])
-        return cls(consensus / spread, directions, content.shape[1], float(centre))
-
-    def own_variances(self, prior: Prior, output: int) -> np.ndarray:
-        """Return the variance of a person's own weight of each axis, (n_axes,)."""
-        n_heads = self.directions.shape[1] - 1 - self.n_content
-        content = np.full(self.n_content, OWN_CONTENT * prior.variance[output])
-        return np.concatenate([prior.offset_variance[output, None], content, np.full(n_heads, OWN_HEADS)])
-
-    def shared_variances(self, prior: Prior, output: int, shift: float) -> np.ndarray:
-        """Return the variance of the weights that all have in common, (1 + n_content,)."""
-        content = np.full(self.n_content, shift * prior.variance[output])
-        return np.append(SHARED_OFFSET * prior.offset_variance[output], content)
-
-
-def _content_axes(mean: np.ndarray, second: np.ndarray, n_content: int) -> np.ndarray:
-    """Return the principal components, (n_hidden + 1, n_axes), of the networks' and the input's features alike."""
-    covariance = second[:-1, :-1] - np.outer(mean[:-1], mean[:-1])
-    n_networks = len(covariance) - n_content
-    scale = np.ones(len(covariance))
-    for part in (slice(n_networks), slice(n_networks, None)):
-        total = np.trace(covariance[part, part])
-        scale[part] = 1 / np.sqrt(total) if total > 0 else 0.0
-    last = len(covariance) - 1
-    first = max(last - N_CONTENT + 1, 0)
-    values, vectors = eigh(scale[:, None] * covariance * scale, subset_by_index=[first, last])
-    kept = values > np.finfo(np.float32).eps * max(values[-1], 0)
-    axes = scale[:, None] * vectors[:, kept] / np.sqrt(max(values[kept].sum(), np.finfo(np.float32).tiny))
-    return np.vstack([axes, -(mean[:-1] @ axes)])
-
-
-def _head_axes(heads: np.ndarray, everyone: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the main ways in which heads differ, (n_hidden + 1, n_axes), but for the mean of their predictions."""
-    deviation = heads - everyone.astype(heads.dtype)
-    covariance = (deviation.T @ deviation).astype(np.float64) / len(heads)
-    last = len(covariance) - 1
-    values, vectors = eigh(covariance, subset_by_index=[max(last - N_HEADS + 1, 0), last])
-    kept = values > np.finfo(np.float32).eps * max(values[-1], np.finfo(np.float32).tiny)
-    axes = vectors[:, kept] * np.sqrt(values[kept])
-    axes[-1] -= mean @ axes
-    return axes
 
 
 @dataclass(frozen=True)
@@ -190,12 +112,22 @@ class CrossedModel:
     def told(self) -> tuple[list[Told], np.ndarray]:
         """Return what the ratings tell for each correlation, and the probability of each with each shift."""
         z = np.arctanh(np.clip(self.prior.correlation[self.output], -MOST, MOST))
-        steps = np.arange(len(SHIFTS)) * np.log(2) * FEW_ITEMS / max(self.n_items, 1)
+        steps = np.arange(len(SHIFTS)) * np.log(2) * self.doubt()
         told = [Told(self, correlation) for correlation in CONSENSUS]
         evidence = np.array([[evidence for evidence, _ in each.solved] for each in told])
         evidence -= 0.5 * ((np.arctanh(CONSENSUS) - z) / CONSENSUS_DEVIATION)[:, None] ** 2 + steps
         probability = np.exp(evidence - evidence.max())
         return told, probability / probability.sum()
+
+    def doubt(self) -> float:
+        """Return the number of times that each larger shift is half as probable as the one before, for few items.
+
+        What several people see in a few items may be these items' alone. Where each has rated items of their own, there
+        is no more to doubt than with `FEW_ITEMS` of them.
+        """
+        doubt = FEW_ITEMS / max(self.n_items, 1)
+        together = np.mean(self.item >= 0) if len(self.item) else 0.0
+        return float(min(doubt, 1 + together * (doubt - 1)))
 
     def shared(self) -> list[Shared]:
         """Return what all have in common, for each correlation with the consensus."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sklearn_annoser.mapping._crossed import Axes
+from sklearn_annoser.mapping._axes import Axes
 from sklearn_annoser.mapping._prior import Prior
 
 __all__ = ["Known"]

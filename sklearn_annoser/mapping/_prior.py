@@ -17,6 +17,7 @@ DOUBT = 2  # the number of known annotators that the two guesses below count for
 SPREAD_VARIANCE = 0.04  # of the logarithm of a deviation: annotators differ by a fifth
 OFFSET_SHARE = 0.1  # of the variance of ratings: what annotators' means differ by
 MOST = 0.99  # correlation: beyond it Fisher's z means nothing
+OWN_CONTENT = 0.04  # of the variance of ratings: what an annotator has of their own on the content, as a guess
 SOURCE_SAMPLES = 30  # the number of target samples that the source's count for, where the two corpora differ
 
 
@@ -40,6 +41,10 @@ class Prior:
         Correlation of an annotator's ratings with the mean of all heads.
     common : array, shape (n_outputs,)
         Share of that variance which annotators have in common on a sample: their mean correlation with each other.
+    own_content : array, shape (n_outputs,)
+        Share of that variance which is each annotator's own, and linear in what a sample is like.
+    individual_share : float, default=1.0
+        Share of the known heads that is of their annotators alone; the rest was learned from the consensus.
     n_content : int, default=0
         How many of the hidden features, the last ones, are principal components of the network's input.
     """
@@ -51,6 +56,8 @@ class Prior:
     offset_variance: np.ndarray
     correlation: np.ndarray
     common: np.ndarray
+    own_content: np.ndarray
+    individual_share: float = 1.0
     n_content: int = 0
 
     def with_samples(self, blocks: Iterable[np.ndarray]) -> Prior:
@@ -123,7 +130,8 @@ def learn_prior(
     common = np.array([_common_share(ratings, output, variance[output]) for output in range(len(variance))])
     # Without two ratings of a sample nothing is known to be in common but what the heads predict.
     common = np.where(np.isnan(common), within**2, common)
-    return Prior(mean, second, variance, n_worth, offset_variance, within, common, n_content)
+    own_content = np.full(len(variance), OWN_CONTENT)
+    return Prior(mean, second, variance, n_worth, offset_variance, within, common, own_content, n_content=n_content)
 
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:

@@ -51,6 +51,14 @@ class CommitteeModule(nn.Module):
         """How many of the hidden features, the last ones, are principal components of the features."""
         return self.content.shape[1]
 
+    @property
+    def individual_share(self) -> float:
+        """What the networks with a head for each annotator count for: by so much heads differ less than theirs.
+
+        1 for heads that came from elsewhere and differ in what the other parts predict, too.
+        """
+        return float(self.weights.sum()) if bool((self.further_heads == self.further_heads[:1]).all()) else 1.0
+
     def learn_input(self, ridge: Tensor, content: Tensor) -> None:
         """Take the ridge, and the principal components, that have been learned from the features."""
         self.ridge, self.content = ridge, content

@@ -18,13 +18,13 @@ def planted(n_annotators, n_samples, n_ratings=6, n_content=2, **changes):
     return Known(heads, prior), hidden[:, 0], new.keep_annotators(new.annotators)
 
 
-def blended_again(known, hidden, ratings, n_items):
+def blended_again(known, hidden, ratings, doubt):
     """Predictions of each rating by a blend that has not seen it, in the order of the model."""
     predicted = []
     for place in np.argsort(ratings.codes, kind="stable"):
         others = ratings.keep_ratings(np.arange(len(ratings.codes)) != place)
         model = CrossedModel(known.axes[0], hidden, others, known.prior, 0)
-        model.n_items = n_items  # as many as there were with it
+        model.doubt = lambda: doubt  # as much as there was with it
         head = model.heads()[ratings.codes[place]]
         predicted.append(hidden[ratings.rows[place]] @ head[:-1] + head[-1])
     return np.array(predicted)
@@ -38,7 +38,7 @@ def test_it_equals_blending_again_without_each_rating(n_annotators, n_samples, n
     known, hidden, ratings = planted(n_annotators, n_samples, n_ratings, offset_variance=np.full(2, 1e-12))
     model = CrossedModel(known.axes[0], hidden, ratings, known.prior, 0)
     assert (model.n_shared_items > 0) == (n_samples == 14)
-    again = blended_again(known, hidden, ratings, model.n_items)
+    again = blended_again(known, hidden, ratings, model.doubt())
     told = predict_left_out(model)
     np.testing.assert_allclose(centred(told, model.codes), centred(again, model.codes), atol=1e-6)
 
@@ -53,7 +53,7 @@ def test_ratings_of_chance_are_hardly_predicted(n_annotators):
         true, told = (centred(each, model.codes) for each in (model.values, predict_left_out(model)))
         products = [np.bincount(model.codes, one * other) for one, other in ((true, told), (true, true), (told, told))]
         found.append(products[0] / np.sqrt(products[1] * products[2]))
-    assert abs(np.mean(found)) < 0.08
+    assert abs(np.mean(found)) < 0.1
 
 
 def test_nobody_and_nothing_missing():
