@@ -2,7 +2,7 @@
 
     python benchmarks/blend_parts.py [text odour-within odour expressive speech] [--seeds 2] [--draws 1] [--new-samples]
 
-Protocols are those of data.py. New annotators have 5 or 20 ratings each, and are enrolled all together, or alone: each
+Protocols are those of data.py, learned by a committee. New annotators have 5 or 20 ratings each, and are enrolled all together, or alone: each
 without the others' ratings. Told is the mean CCC on held-out ratings of the blend as it is, calibrated, and what
 changes make of it, in thousandths, on the same draws. Scored samples may have been rated by others who enrolled; with
 --new-samples they are the half of the samples that nobody has rated, and nobody is enrolled alone.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -22,34 +23,35 @@ from data import NAMES, PROTOCOLS, read_pairs
 from fine_tuning import split
 from tables import print_table
 
-from sklearn_annoser import Ratings
+from sklearn_annoser import AnnotatorCommittee, Ratings
 from sklearn_annoser.evaluation._cross_corpus import fit_on_corpus
 from sklearn_annoser.evaluation._draws import Draw, Draws
 from sklearn_annoser.evaluation._remembered import Remembered
-from sklearn_annoser.mapping import _crossed, calibrate_heads, predict_pairs
+from sklearn_annoser.mapping import Prior, _axes, _crossed, calibrate_heads, predict_pairs
 from sklearn_annoser.mapping._axes import Axes
 from sklearn_annoser.mapping._crossed import CrossedModel
+from sklearn_annoser.mapping._prior import OWN_CONTENT as GUESS
 from sklearn_annoser.metrics import annotator_ccc
 from sklearn_annoser.ratings import shuffled_places
 
 SIZES = (5, 20)
 AS_IT_IS = "as it is"
-SCALED = (
-    "OWN_CONTENT",
-    "OWN_HEADS",
-    "SHARED_OFFSET",
-    "SHIFTS",
-    "FEW_ITEMS",
-    "CONSENSUS_DEVIATION",
-    "LEAST_ITEM",
-    "N_CONTENT",
-    "N_HEADS",
-    "MOST_ITEMS",
-)
+OWN_CONTENT, KNOWN_HEADS = "own content", "ways of known heads"  # learned at fit: of each the variance is changed
+SCALED = {
+    "SHARED_OFFSET": _axes,
+    "N_CONTENT": _axes,
+    "N_HEADS": _axes,
+    "SHIFTS": _crossed,
+    "FEW_ITEMS": _crossed,
+    "CONSENSUS_DEVIATION": _crossed,
+    "LEAST_ITEM": _crossed,
+    "MOST_ITEMS": _crossed,
+}
 LEFT_OUT = {
     "nothing shared": {"SHIFTS": np.zeros(1), "SHARED_OFFSET": 0.0},
-    "no content of one's own": {"OWN_CONTENT": 0.0},
-    "no axes of known heads": {"OWN_HEADS": 0.0},
+    "no content of one's own": {OWN_CONTENT: 0.0},
+    "own content not learned": {OWN_CONTENT: None},
+    "no ways of known heads": {KNOWN_HEADS: 0.0},
     "no effect of the item": {"MOST_ITEMS": 0},
 }
 
@@ -57,20 +59,29 @@ LEFT_OUT = {
 def variants() -> dict[str, dict[str, Any]]:
     """Name -> constants that are changed."""
     changed: dict[str, dict[str, Any]] = {AS_IT_IS: {}}
-    for name in SCALED:
-        value = getattr(_crossed, name)
+    for name in (OWN_CONTENT, KNOWN_HEADS):
+        changed |= {f"{name}, half": {name: 0.5}, f"{name}, twice": {name: 2.0}}
+    for name, module in SCALED.items():
+        value = getattr(module, name)
         changed[f"{name}, half"] = {name: value // 2 if isinstance(value, int) else value / 2}
         changed[f"{name}, twice"] = {name: value * 2}
     return changed | LEFT_OUT
 
 
 @contextmanager
-def constants(**values: Any) -> Iterator[None]:
+def constants(values: dict[str, Any]) -> Iterator[None]:
     """Change constants of the blend for a while."""
     with ExitStack() as stack:
-        for name, value in values.items():
-            stack.enter_context(patch.object(_crossed, name, value))
+        for name in values.keys() & SCALED:
+            stack.enter_context(patch.object(SCALED[name], name, values[name]))
         yield
+
+
+def changed_prior(prior: Prior, values: dict[str, Any]) -> Prior:
+    """Return the prior with more or less of what is learned at fit; None: as if nothing had been learned."""
+    own, heads = values.get(OWN_CONTENT, 1.0), values.get(KNOWN_HEADS, 1.0)
+    content = np.full_like(prior.own_content, GUESS) if own is None else own * prior.own_content
+    return replace(prior, own_content=content, individual_share=prior.individual_share / np.sqrt(max(heads, 1e-12)))
 
 
 class Blender:
@@ -78,27 +89,28 @@ class Blender:
 
     def __init__(self, known: Remembered) -> None:
         self.known, self.prior = known, known.prior_.with_samples([known.hidden_])
-        self.axes: dict[tuple[int, int, int], Axes] = {}
+        self.axes: dict[tuple[Any, ...], Axes] = {}
 
-    def heads(self, enrolled: Ratings) -> np.ndarray:
-        """Return calibrated heads, for ratings from -1 to 1."""
+    def heads(self, enrolled: Ratings, values: dict[str, Any]) -> np.ndarray:
+        """Return calibrated heads, for ratings from -1 to 1, with some constants changed."""
+        prior = changed_prior(self.prior, values)
         heads = np.empty((enrolled.n_annotators, *self.known._unit_heads.shape[1:]))
         for output in range(heads.shape[1]):
-            key = (output, _crossed.N_CONTENT, _crossed.N_HEADS)
+            key = (output, _axes.N_CONTENT, _axes.N_HEADS, prior.individual_share)
             if key not in self.axes:
-                self.axes[key] = Axes.of(self.known._unit_heads[:, output], self.prior, output)
-            model = CrossedModel(self.axes[key], self.known.hidden_[:, output], enrolled, self.prior, output)
+                self.axes[key] = Axes.of(self.known._unit_heads[:, output], prior, output)
+            model = CrossedModel(self.axes[key], self.known.hidden_[:, output], enrolled, prior, output)
             heads[:, output] = model.heads()
         slope, offset = calibrate_heads(self.known.hidden_, heads, enrolled, self.prior, with_offset=False)
         heads *= slope[:, :, None]
         heads[:, :, -1] += offset
         return heads
 
-    def score(self, draw: Draw, alone: bool) -> float:
-        """Return the mean CCC if all are enrolled together, or each one alone."""
+    def score(self, draw: Draw, alone: bool, values: dict[str, Any]) -> float:
+        """Return the mean CCC if all are enrolled together, or each one alone, with some constants changed."""
         enrolled = self.known.to_unit(draw.enrolled)
         groups = [enrolled.keep_annotators([label]) for label in enrolled.annotators] if alone else [enrolled]
-        heads = np.concatenate([self.heads(each) for each in groups])
+        heads = np.concatenate([self.heads(each, values) for each in groups])
         predicted = predict_pairs(self.known.hidden_, heads.astype(np.float32), draw.test.rows, draw.test.codes)
         ratings = draw.test.with_values(self.known._unit_scale.from_unit(predicted))
         return float(annotator_ccc(draw.test, ratings).drop(columns="n_ratings").to_numpy().mean())
@@ -122,14 +134,14 @@ def measure(corpus: str, n_seeds: int, n_draws: int, new_samples: bool) -> pd.Da
     protocol, rows = PROTOCOLS[corpus], []
     pairs = [(seed, *pair) for seed in range(n_seeds) for pair in read_pairs(corpus, seed=seed)]
     for seed, source, target in pairs:
-        model = fit_on_corpus(protocol.make_estimator(random_state=seed), source, source.ratings)
+        model = fit_on_corpus(protocol.make_estimator(AnnotatorCommittee, random_state=seed), source, source.ratings)
         blender = Blender(Remembered(model, target.X))
         for draw in draws_of(target, protocol.n_reserved, n_draws, seed, new_samples):
             for alone in (False,) if new_samples or draw.test.n_annotators == 1 else (False, True):
                 way = f"{corpus} {draw.n_enrollment}{' alone' if alone else ''}"
                 for name, changed in variants().items():
-                    with constants(**changed):
-                        rows.append((name, way, blender.score(draw, alone)))
+                    with constants(changed):
+                        rows.append((name, way, blender.score(draw, alone, changed)))
     table = pd.DataFrame(rows, columns=["blend", "way", "ccc"])
     return table.groupby(["blend", "way"], sort=False)["ccc"].mean().unstack()
 
