@@ -2,10 +2,10 @@
 
     python benchmarks/blend_parts.py [text odour-within odour expressive speech] [--seeds 2] [--draws 1] [--new-samples]
 
-Protocols are those of data.py, learned by a committee. New annotators have 5 or 20 ratings each, and are enrolled all together, or alone: each
-without the others' ratings. Told is the mean CCC on held-out ratings of the blend as it is, calibrated, and what
-changes make of it, in thousandths, on the same draws. Scored samples may have been rated by others who enrolled; with
---new-samples they are the half of the samples that nobody has rated, and nobody is enrolled alone.
+Protocols are those of data.py, learned by a committee. New annotators have 5 or 20 ratings each, and are enrolled all
+together, or alone: each without the others' ratings. Told is the mean CCC on held-out ratings of the blend as it is,
+calibrated, and what changes make of it, in thousandths, on the same draws. Scored samples may have been rated by others
+who enrolled; with --new-samples they are the half of the samples that nobody has rated, and nobody is enrolled alone.
 """
 
 from __future__ import annotations

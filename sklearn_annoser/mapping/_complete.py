@@ -91,7 +91,8 @@ def item_effects(ratings: Ratings, residuals: np.ndarray, deviation: np.ndarray,
     >>> from sklearn_annoser.mapping import Prior, item_effects
     >>> told = {"variance": [1.0], "offset_variance": [1e-9], "correlation": [0.0], "common": [0.5], "n_worth": [10.0]}
     >>> told = {name: np.array(value) for name, value in told.items()}
-    >>> prior = Prior(mean=np.zeros((1, 2)), second=np.eye(2)[None], own_content=np.array([0.04]), **told)
+    >>> told |= {"own_content": np.array([0.04]), "deviations": np.full((1, 5), 0.2)}
+    >>> prior = Prior(mean=np.zeros((1, 2)), second=np.eye(2)[None], **told)
     >>> ratings = Ratings.from_dense([[1.0, 1.0], [-1.0, np.nan]])
     >>> one, = item_effects(ratings, ratings.values, np.ones((2, 1)), prior)
     >>> one.n, one.effect.round(2), one.unknown().round(2)

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from sklearn_annoser.mapping._axes import Axes
-from sklearn_annoser.mapping._prior import MOST, Prior, with_one
+from sklearn_annoser.mapping._between import MOST
+from sklearn_annoser.mapping._prior import Prior, with_one
 from sklearn_annoser.ratings import Ratings
 
 __all__ = ["CrossedModel", "Shared"]

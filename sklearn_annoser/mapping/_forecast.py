@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_annoser.mapping._between import DEVIATIONS, MOST, evidence_of_z, expected_z, measured_z
 from sklearn_annoser.mapping._crossed import CONSENSUS_DEVIATION
 from sklearn_annoser.mapping._enroller import Mapping
 from sklearn_annoser.mapping._predict import predict_pairs
-from sklearn_annoser.mapping._prior import MOST, Prior
-from sklearn_annoser.ratings import centred, count_by_output, shuffled_places
+from sklearn_annoser.mapping._prior import Prior
+from sklearn_annoser.ratings import count_by_output, shuffled_places
 
 __all__ = ["Forecast", "forecast_scores"]
 
-ANNOTATORS = np.array([0.075, 0.15, 0.3])  # deviation of Fisher's z between the annotators of a corpus
-LIKELY = np.array([0.25, 0.5, 0.25])  # how probable each of them is, before
 FOLD_RATINGS = 5  # in a fold, as many as there are
 N_DRAWS = 1000  # of the CCC of one annotator; the same for everyone, so that equal annotators get equal forecasts
 
@@ -55,7 +54,8 @@ def forecast_scores(
     2. Before, one expects :math:`z \sim N(z_0 + \delta, \sigma^2)`: :math:`z_0` is that of the known annotators on
        samples that were not trained on; :math:`\delta \sim N(0, 0.4^2)`, the same for all annotators of a target
        corpus, is what the corpus differs by, as in the model behind "blend"; :math:`\sigma`, what its annotators
-       differ by, is 0.15, half of that or twice as much, with the probabilities that all measured z give them.
+       differ by, is one of 0.02, 0.04 ... 0.32, with the probabilities that the known annotators and all measured z
+       give them.
     3. The CCC is :math:`\rho\, 2 / (v + 1 / v + u^2)`, with `v` the ratio of the spreads of predictions and ratings
        and `u` the difference of their means, scaled by both. What is not known of them - the variance of a spread is
        :math:`1 / 2(c + n - 1)`, see :func:`~sklearn_annoser.mapping.calibrate_heads` - is drawn at random.
@@ -97,29 +97,8 @@ def forecast_scores(
 
 def _measured(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """Return Fisher's z of ratings and the predictions without them, and its precision; 0 without any."""
-    ratings = mapping.ratings
     predicted, part = _left_out(mapping, n_folds, rng)
-    group = ratings.codes * n_folds + part
-    z, precision = np.zeros((2, ratings.n_annotators, ratings.n_outputs))
-    for output in range(ratings.n_outputs):
-        given = np.isfinite(ratings.values[:, output]) & np.isfinite(predicted[:, output])
-        _, groups = np.unique(group[given], return_inverse=True)
-        codes = ratings.codes[given]
-        true = centred(ratings.values[given, output].astype(np.float64), groups)
-        told = centred(predicted[given, output], groups)
-        covariance, *squares = (
-            np.bincount(codes, one * other, ratings.n_annotators)
-            for one, other in ((true, told), (true, true), (told, told))
-        )
-        apart = np.zeros(ratings.n_annotators)
-        np.add.at(apart, codes[np.unique(groups, return_index=True)[1]], 1)
-        freedom = np.bincount(codes, minlength=ratings.n_annotators) - apart
-        scale = np.sqrt(squares[0] * squares[1])
-        telling = (scale > 0) & (freedom > 2)
-        correlation = np.divide(covariance, scale, out=np.zeros(len(scale)), where=telling)
-        z[:, output] = np.arctanh(np.clip(correlation, -MOST, MOST))
-        precision[:, output] = np.where(telling, freedom - 2, 0.0)
-    return z, precision
+    return measured_z(predicted, mapping.ratings, mapping.ratings.codes * n_folds + part)
 
 
 def _left_out(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
@@ -144,34 +123,19 @@ def _left_out(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tup
 def _draws_of_z(z: np.ndarray, precision: np.ndarray, prior: Prior, normal: np.ndarray) -> np.ndarray:
     """Return draws of each annotator's true z, (n_draws, n_targets, n_outputs), given those measured of all."""
     start = np.arctanh(np.clip(prior.correlation, -MOST, MOST))
-    evidence, expected, variance = zip(
-        *(_expected_z(z - start, precision, each**2) for each in ANNOTATORS), strict=True
-    )
-    likely = np.log(LIKELY)[:, None] + np.array(evidence)  # (n_deviations, n_outputs)
+    told = z - start, precision
+    mean, variance = np.swapaxes([expected_z(*told, each**2, CONSENSUS_DEVIATION) for each in DEVIATIONS], 0, 1)
+    evidence = np.array([evidence_of_z(*told, each**2, CONSENSUS_DEVIATION) for each in DEVIATIONS])
+    with np.errstate(divide="ignore"):  # what the source rules out is not probable at all
+        likely = np.log(prior.deviations.T) + evidence  # (n_deviations, n_outputs)
     likely = np.exp(likely - likely.max(axis=0))
     bounds = (likely / likely.sum(axis=0)).cumsum(axis=0)
     # Each draw is of one deviation, as many as it is probable; the golden ratio spreads them evenly.
     place = np.arange(1, len(normal) + 1) * (np.sqrt(5) - 1) / 2 % 1
     which = (place[:, None, None] > bounds[:-1]).sum(axis=1)  # (n_draws, n_outputs)
     outputs = np.arange(z.shape[1])
-    mean, deviation = np.array(expected), np.sqrt(np.array(variance))
     pick = which[:, None, :], np.arange(len(z))[:, None], outputs
-    return np.asarray(start + mean[pick] + deviation[pick] * normal)
-
-
-def _expected_z(z: np.ndarray, precision: np.ndarray, between: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the evidence of a variance between annotators, and mean and variance of each one's z with it.
-
-    All z are told from what the source makes one expect.
-    """
-    weight = precision / (1 + between * precision)  # of what an annotator tells of the corpus
-    shift_variance = 1 / (CONSENSUS_DEVIATION**-2 + weight.sum(axis=0))
-    pull = (weight * z).sum(axis=0)
-    shift = shift_variance * pull
-    share = between * weight  # of an annotator's own z in what is expected of them
-    extent = np.log(shift_variance) - np.log1p(between * precision).sum(axis=0)
-    evidence = 0.5 * (extent - (weight * z**2).sum(axis=0) + shift * pull)
-    return evidence, shift + share * (z - shift), between * (1 - share) + (1 - share) ** 2 * shift_variance
+    return np.asarray(start + mean[pick] + np.sqrt(variance[pick]) * normal)
 
 
 def _agreement(mapping: Mapping, rho: np.ndarray, unseen: np.ndarray, draws: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_annoser.mapping._between import likely_deviations
 from sklearn_annoser.metrics._within import within_correlation
 from sklearn_annoser.ratings import Ratings, centred, rated_outputs
 
@@ -16,7 +17,6 @@ ENOUGH_RATINGS = 10  # of a known annotator, to tell their mean and spread
 DOUBT = 2  # the number of known annotators that the two guesses below count for
 SPREAD_VARIANCE = 0.04  # of the logarithm of a deviation: annotators differ by a fifth
 OFFSET_SHARE = 0.1  # of the variance of ratings: what annotators' means differ by
-MOST = 0.99  # correlation: beyond it Fisher's z means nothing
 OWN_CONTENT = 0.04  # of the variance of ratings: what an annotator has of their own on the content, as a guess
 SOURCE_SAMPLES = 30  # the number of target samples that the source's count for, where the two corpora differ
 
@@ -41,6 +41,8 @@ class Prior:
         Correlation of an annotator's ratings with the mean of all heads.
     common : array, shape (n_outputs,)
         Share of that variance which annotators have in common on a sample: their mean correlation with each other.
+    deviations : array, shape (n_outputs, n_deviations)
+        How probable it is that annotators differ by each of some deviations in Fisher's z of that correlation.
     own_content : array, shape (n_outputs,)
         Share of that variance which is each annotator's own, and linear in what a sample is like.
     individual_share : float, default=1.0
@@ -56,6 +58,7 @@ class Prior:
     offset_variance: np.ndarray
     correlation: np.ndarray
     common: np.ndarray
+    deviations: np.ndarray
     own_content: np.ndarray
     individual_share: float = 1.0
     n_content: int = 0
@@ -127,11 +130,13 @@ def learn_prior(
     variance, n_worth, offset_variance = np.array(told).T
     predicted = np.concatenate(by_head) if predicted is None else predicted
     within = within_correlation(predicted[unseen.rows], unseen)
+    deviations = likely_deviations(predicted[unseen.rows], unseen)
     common = np.array([_common_share(ratings, output, variance[output]) for output in range(len(variance))])
     # Without two ratings of a sample nothing is known to be in common but what the heads predict.
     common = np.where(np.isnan(common), within**2, common)
     own_content = np.full(len(variance), OWN_CONTENT)
-    return Prior(mean, second, variance, n_worth, offset_variance, within, common, own_content, n_content=n_content)
+    expected = (variance, n_worth, offset_variance, within, common, deviations, own_content)
+    return Prior(mean, second, *expected, n_content=n_content)
 
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:

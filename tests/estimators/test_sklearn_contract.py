@@ -26,6 +26,7 @@ class AnySource(BaseEstimator):
         offset_variance=np.full(1, 0.1),
         correlation=np.full(1, 0.5),
         common=np.full(1, 0.4),
+        deviations=np.full((1, 5), 0.2),
         own_content=np.full(1, 0.04),
     )
 

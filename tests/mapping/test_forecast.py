@@ -91,9 +91,9 @@ def test_with_many_ratings_the_forecast_is_the_truth(strategy, calibration):
 @pytest.mark.parametrize("n_ratings", [5, 10, 20, 40])
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(n_ratings, level):
-    # Annotators whose z differs by about as much as is expected of annotators.
-    noise = np.exp(0.15 * np.random.RandomState(3).normal(size=300))
-    heads, prior = make_source()
+    # Annotators whose z differs by about as much as that of the known ones.
+    known, noise = (np.exp(0.15 * np.random.RandomState(seed).normal(size=n)) for seed, n in ((4, 20), (3, 300)))
+    heads, prior = make_source(known)
     case = make_annotators(300, n_ratings, noise, seed=2)
     mapping, told = forecast(case, heads, prior.with_samples([case[0]]), level=level)
     true = true_scores(case, mapping, noise, n_unseen=4000)
