@@ -2,9 +2,9 @@
 
     python benchmarks/forecast.py {speech,text,expressive,odour,odour-within} [--seeds 5] [--draws 10] [--figure PATH]
 
-Data, protocol and what is recommended are those of strategies.py. The forecast is made from the enrollment ratings alone, and compared with
-the CCC on all ratings beyond the reserved ones; intervals allow for the number of those. The rank correlation is
-that of the annotators in each draw, averaged over draws and outputs.
+Data, protocol and what is recommended are those of strategies.py. The forecast is made from the enrollment ratings
+alone, and compared with the CCC on all ratings beyond the reserved ones; intervals allow for the number of those. The
+rank correlation is that of the annotators in each draw, averaged over draws and outputs.
 """
 
 from __future__ import annotations
