@@ -52,7 +52,9 @@ def measured_z(predicted: np.ndarray, ratings: Ratings, groups: np.ndarray) -> t
 def likely_deviations(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
     """Return how probable known annotators make each deviation for the annotators of another corpus.
 
-    These may differ by half or twice as much: of the probability of each deviation, a quarter goes to either side.
+    New annotators differ by as much as known ones, or by twice as much, since it differs, too, what their few ratings
+    tell of them and how the corpus suits them: half of each probability goes one deviation up, and then all is spread
+    over those beside it.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def likely_deviations(predicted: np.ndarray, ratings: Ratings) -> np.ndarray:
     evidence = np.array([evidence_of_z(apart, precision, each**2, np.inf) for each in DEVIATIONS])
     likely = np.exp(evidence - evidence.max(axis=0))
     likely /= likely.sum(axis=0)
+    up = np.concatenate([np.zeros_like(likely[:1]), likely[:-2], likely[-2:].sum(axis=0, keepdims=True)])
+    likely = (likely + up) / 2
     padded = np.pad(likely, [(1, 1), (0, 0)], mode="edge")
     return np.asarray((padded[:-2] / 4 + likely / 2 + padded[2:] / 4).T)
 

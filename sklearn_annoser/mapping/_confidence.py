@@ -10,6 +10,7 @@ from sklearn_annoser.ratings import ratings_by_annotator
 __all__ = ["bootstrap_heads", "confidences"]
 
 BLOCK_HEADS = 2048
+MOST_JUDGES = 1024  # of the known heads, evenly spread: a share of them is as good as a share of all
 
 
 def confidences(mapping: Mapping, *, n_bootstrap: int = 100, rng: np.random.RandomState) -> np.ndarray:
@@ -55,7 +56,7 @@ def bootstrap_heads(
     """Tell a clear choice from a lucky one: choose again on resampled ratings, judge on those left out.
 
     Each resample (with replacement) chooses its best head; the ratings that it left out rank that head among all
-    others.
+    others; of more than 1,024 known heads, among as many that are evenly spread.
 
     Parameters
     ----------
@@ -85,30 +86,34 @@ def bootstrap_heads(
     if n < 3 or len(heads) < 2 or n_bootstrap == 0:
         return np.zeros(len(heads)), np.nan
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
-    scores = _resampled_ccc(hidden, heads, values, np.concatenate([counts, counts == 0]), not by_output)
+    judges = np.unique(np.linspace(0, len(heads) - 1, min(len(heads), MOST_JUDGES)).astype(int))
     wins, confidences = [], []
-    for inside, outside in scores.reshape(len(scores), 2, n_bootstrap, len(heads)):
+    for outputs in [[output] for output in range(heads.shape[1])] if by_output else [list(range(heads.shape[1]))]:
+        seen, rated = hidden[:, outputs], values[:, outputs]
+        inside = _resampled_ccc(seen, heads[:, outputs], rated, counts)
+        best = inside.argmax(axis=1)
+        compared = np.concatenate([np.unique(best), judges])
+        outside = _resampled_ccc(seen, heads[compared][:, outputs], rated, counts == 0)
+        own = outside[np.arange(n_bootstrap), np.searchsorted(compared[: len(compared) - len(judges)], best)][:, None]
+        outside = outside[:, len(compared) - len(judges) :]
         # A resample tells something if its ratings differ, both those that choose and those that judge.
         telling = np.flatnonzero((np.ptp(inside, axis=1) > 0) & (np.ptp(outside, axis=1) > 0))
         if not len(telling):
             continue
-        best = inside.argmax(axis=1)
         wins.append(np.bincount(best[telling], minlength=len(heads)) / len(telling))
-        own = outside[np.arange(n_bootstrap), best][:, None]
-        beaten = np.count_nonzero(outside < own, axis=1) + (np.count_nonzero(outside == own, axis=1) - 1) / 2
-        confidences.append(np.mean(beaten[telling] / (len(heads) - 1)))
+        itself = np.isin(best, judges)
+        beaten = np.count_nonzero(outside < own, axis=1) + (np.count_nonzero(outside == own, axis=1) - itself) / 2
+        confidences.append(np.mean((beaten / (len(judges) - itself))[telling]))
     return (np.mean(wins, axis=0), float(np.mean(confidences))) if wins else (np.zeros(len(heads)), np.nan)
 
 
-def _resampled_ccc(
-    hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray, joint: bool
-) -> np.ndarray:
-    r"""Return the CCC of every head on every resample, (n_outputs or 1 if joint, n_resamples, n_heads), as float32.
+def _resampled_ccc(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    r"""Return the sum over outputs of the CCC of every head on every resample, (n_resamples, n_heads), as float32.
 
     In raw moments, with `E` the mean over a resample, the CCC is
-    :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: three matrix products.
+    :math:`(2 E[yp] - 2 E[y] E[p]) / (E[y^2] + E[p^2] - 2 E[y] E[p])`: two matrix products.
     """
-    scores = np.zeros((1 if joint else heads.shape[1], len(counts), len(heads)), dtype=np.float32)
+    scores = np.zeros((len(counts), len(heads)), dtype=np.float32)
     for output in range(heads.shape[1]):
         given = np.isfinite(values[:, output])
         if not given.any():
@@ -117,21 +122,20 @@ def _resampled_ccc(
         weight = (own / np.maximum(own.sum(axis=1, keepdims=True), 1)).astype(np.float32)
         true = values[given, output].astype(np.float64)
         centre = true.mean()
-        true = (true - centre).astype(np.float32)[:, None]  # centred, so that float32 keeps the digits that matter
-        mean_true, square_true = weight @ true, weight @ true**2  # (n_resamples, 1)
+        true = (true - centre).astype(np.float32)  # centred, so that float32 keeps the digits that matter
+        mean_true, square_true = weight @ true[:, None], weight @ true[:, None] ** 2  # (n_resamples, 1)
         # A constant resample has no variance but for rounding, and must score nothing.
         constant = (square_true - mean_true**2)[:, 0] <= 1e-6 * (true**2).mean()
+        both = np.concatenate([2 * mean_true * weight, 2 * true * weight])  # 2 E[y] E[p] and 2 E[yp] of predictions p
         for start in range(0, len(heads), BLOCK_HEADS):
             head = heads[start : start + BLOCK_HEADS, output]
             pred = hidden[given, output] @ head[:, :-1].T + (head[:, -1] - np.float32(centre))  # (n_ratings, n_heads)
-            means = weight @ pred
-            means *= 2 * mean_true
-            ccc = weight @ (2 * true * pred)
+            means, ccc = np.split(both @ pred, 2)
             ccc -= means
-            spread = weight @ pred**2
-            spread += square_true
+            spread = weight @ np.square(pred, out=pred)
+            means -= square_true
             spread -= means
             ccc /= np.maximum(spread, np.float32(1e-12), out=spread)
             ccc[constant] = 0
-            scores[0 if joint else output, :, start : start + BLOCK_HEADS] += ccc
+            scores[:, start : start + BLOCK_HEADS] += ccc
     return scores

@@ -127,3 +127,19 @@ def test_everybody_has_the_confidence_of_their_own_ratings(strategy):
         _, sure = bootstrap_heads(hidden[rows], heads, values, by_output=by_output, n_bootstrap=20, rng=rng)
         assert found[target] == sure
     assert np.isnan(confidences(mapping, n_bootstrap=0, rng=rng)).all()
+
+
+@pytest.mark.parametrize("by_output", [False, True])
+def test_some_of_many_heads_judge_about_as_all_do(by_output, monkeypatch):
+    whole, some = [], []
+    for seed in range(30):
+        case = make_bootstrap(n_known=200, noise=0.5, seed=seed)
+        monkeypatch.setattr(_confidence, "MOST_JUDGES", 200)
+        whole.append(confidence(case, by_output=by_output))
+        monkeypatch.setattr(_confidence, "MOST_JUDGES", 50)
+        some.append(confidence(case, by_output=by_output))
+        np.testing.assert_array_equal(some[-1][0], whole[-1][0])  # all are chosen among
+    whole, some = (np.array([sure for _, sure in each]) for each in (whole, some))
+    assert np.abs(some - whole).max() < 0.1
+    assert np.mean(some - whole) == pytest.approx(0, abs=0.01)
+    assert (some != whole).any()
