@@ -132,7 +132,7 @@ def plain_blend(hidden, heads, ratings, prior):
             of_item = min(max(prior.common[output] - b**2, 0.02), 0.9 * (1 - b**2)) * total
             start = offset[:, 0] * mean + b * np.sqrt(total) * consensus
             z = np.arctanh(b) - np.arctanh(np.clip(prior.correlation[output], -0.99, 0.99))
-            for step, shift in enumerate([0.0, 0.03, 0.1, 0.3]):
+            for step, shift in enumerate([0.0, 0.03, 0.1, 0.3, 1.0]):
                 shared = 0.5 * tau * offset @ offset.T + shift * total * content @ content.T
                 expected = seen @ shared @ seen.T + (codes[:, None] == codes) * (seen @ own @ seen.T)
                 expected += of_item * (rows[:, None] == rows)

@@ -20,7 +20,7 @@ __all__ = ["CrossedModel", "Shared"]
 
 CONSENSUS = np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8])  # correlation of the ratings with the consensus
 CONSENSUS_DEVIATION = 0.4  # of its Fisher's z from that of the source
-SHIFTS = np.array([0.0, 0.03, 0.1, 0.3])  # of the ratings' variance: what the corpus has of its own
+SHIFTS = np.array([0.0, 0.03, 0.1, 0.3, 1.0])  # of the ratings' variance: what the corpus has of its own
 FEW_ITEMS = 150  # with so many each larger shift is half as probable as the one before; with many, as probable
 LEAST_ITEM = 0.02  # of the ratings' variance: what an item has that neither consensus nor content tells
 MOST_ITEMS = 2000  # have an effect of their own: those that were rated most often
