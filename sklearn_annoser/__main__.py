@@ -1,4 +1,4 @@
-"""The command line: ``demo`` shows the main job, ``reproduce`` runs the paper's experiment."""
+"""The command line: ``demo`` shows the main job, ``plan`` tells what a corpus takes, ``reproduce`` runs the paper's."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from sklearn_annoser.evaluation import (
     leave_one_annotator_out,
     summarize_strategies,
 )
+from sklearn_annoser.planning import Corpus, describe_plan, make_plan
 from sklearn_annoser.reproduce import compare_published, reproduce, summarize_levels, write_random_encoders
 from sklearn_annoser.reproduce._files import fill_folder, written_aside
 
@@ -55,12 +56,14 @@ def main(arguments: list[str] | None = None) -> None:
     demo.add_argument("--data", type=Path, help="folder with speechocean762/ or stanford_politeness/; else simulated")
     demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture (default: demo)")
     demo.add_argument("--draws", type=positive, default=5, help="random draws of enrollment ratings (default: 5)")
+    _add_plan(commands)
     _add_reproduce(commands)
     options = parser.parse_args(arguments)
     start = time.perf_counter()
     try:
-        check_extras(import_matplotlib)
-        if options.command == "reproduce":
+        if options.command == "plan":
+            run_plan(options)
+        elif options.command == "reproduce":
             run_reproduce(options)
         elif options.data is None:
             demo_simulated(options.out, options.draws)
@@ -80,6 +83,10 @@ def check_extras(*imports: Callable[[], Any]) -> None:
             each()
     except ImportError as error:
         sys.exit(str(error))
+
+
+def use_no_screen() -> None:
+    """Let pictures be drawn to files where there is no screen."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -91,6 +98,34 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
     return number
+
+
+def positive_number(text: str) -> float:
+    """Return a finite number above zero."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {number:g}")
+    return number
+
+
+def _add_plan(commands: Any) -> None:
+    """Add the command that tells how long a corpus will take."""
+    command = commands.add_parser("plan", help="tell how long a corpus will take here, from 20 seconds of measurement")
+    command.add_argument("--hours", type=positive_number, required=True, help="hours of audio")
+    command.add_argument("--annotators", type=positive, required=True, help="annotators of the corpus")
+    command.add_argument("--seconds", type=positive_number, default=6.0, help="length of an utterance (default: 6)")
+    command.add_argument("--epochs", type=positive, default=30, help="epochs of training (default: 30)")
+    command.add_argument("--people", type=positive, default=100, help="new annotators (default: 100)")
+    command.add_argument("--budget", type=positive_number, default=20.0, help="seconds to measure (default: 20)")
+
+
+def run_plan(options: argparse.Namespace) -> None:
+    """Measure, and print what to expect."""
+    check_extras(import_transformers)
+    names = ("hours", "annotators", "seconds", "epochs", "people")
+    corpus = Corpus(**{name: getattr(options, name) for name in names})
+    print(f"Measuring for about {options.budget:g} seconds ...", flush=True)
+    print(describe_plan(corpus, make_plan(corpus, budget=options.budget)))
 
 
 def _add_reproduce(commands: Any) -> None:
@@ -115,7 +150,8 @@ READERS = {"MSP-Improv": read_msp_improv, "IEMOCAP": read_iemocap, "MuSE": read_
 
 def run_reproduce(options: argparse.Namespace) -> None:
     """Run the paper's experiment on the corpora that are there."""
-    check_extras(import_transformers, import_soundfile)
+    check_extras(import_matplotlib, import_transformers, import_soundfile)
+    use_no_screen()
     if options.demo:
         prepare_demo(options)
     folders = {name: getattr(options, name.lower().replace("-", "_")) for name in READERS}
@@ -195,6 +231,8 @@ def write_demo(folder: Path) -> None:
 
 def demo_simulated(out: Path, n_draws: int) -> None:
     """Run the main job on a simulated pair of corpora, and say whether it found the truth."""
+    check_extras(import_matplotlib)
+    use_no_screen()
     source, target = make_corpora(random_state=0)
     print(f"source corpus: {source.ratings!r}\ntarget corpus: {target.ratings!r}, none of whom the source knows\n")
     model = AnnotatorMappedRegressor(lr=0.01, random_state=0, verbose=1)
@@ -228,6 +266,8 @@ def demo_simulated(out: Path, n_draws: int) -> None:
 
 def demo_real(data: Path, out: Path, n_draws: int) -> None:
     """Run the main job on the real corpora that are in a folder."""
+    check_extras(import_matplotlib)
+    use_no_screen()
     speech, text = data / "speechocean762", data / "stanford_politeness"
     if not speech.is_dir() and not text.is_dir():
         sys.exit(f"There is neither speechocean762/ nor stanford_politeness/ in {data}.")
