@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn_annoser._validation import as_objects, check_finite_values, check_known, check_labels, check_option
 from sklearn_annoser.ratings._checks import check_not_empty, check_unique
 from sklearn_annoser.ratings._classes import encode
+from sklearn_annoser.ratings._join import check_joinable, joined_codes, values_of
 from sklearn_annoser.ratings._samples import warn_of_order
 from sklearn_annoser.ratings._tables import as_frame, is_table, labels_of_index
 
@@ -195,6 +196,60 @@ class Constructors:
             raise ValueError(f"there are {len(values)} ratings, but {len(codes)} annotators: give one for each rating.")
         names = {"annotators": labels, "outputs": outputs, "samples": samples}
         return cls(np.arange(len(values) + 1), codes, values, **names, scale=scale, classes=classes)
+
+    @classmethod
+    def concat(cls: Callable[..., R], ratings: Any, *, duplicates: str = "error") -> R:
+        """Join Ratings: of other samples, by other annotators, or both.
+
+        Samples with labels are the same sample where the labels are equal, and in the order in which they come first;
+        samples without labels are all different ones, in the order of `ratings`.
+
+        Parameters
+        ----------
+        ratings : sequence of Ratings
+            What to join, with the same outputs and the same scale.
+        duplicates : {"error", "mean", "first", "last"}, default="error"
+            What to do where an annotator rated the same sample in several of them.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        TypeError
+            Something is no Ratings, or labels are strings in one and numbers in another.
+        ValueError
+            There is nothing to join, outputs or scales differ, samples have labels in some only or one of them twice.
+
+        Examples
+        --------
+        >>> from sklearn_annoser import Ratings
+        >>> known = Ratings.from_dense([[1, 2], [3, 4]], annotators=["ann", "bob"], samples=["a", "b"])
+        >>> new = Ratings.from_rows([5, 1], "eve", samples=["b", "c"])
+        >>> Ratings.concat([known, new]).to_dense()
+        array([[ 1.,  2., nan],
+               [ 3.,  4.,  5.],
+               [nan, nan,  1.]])
+        """
+        check_option("duplicates", duplicates, DUPLICATES)
+        parts, classes = check_joinable(ratings)
+        outputs, named = parts[0].outputs, parts[0].samples is not None
+        if classes is not None and duplicates == "mean":
+            raise ValueError('classes have no mean: duplicates must be "error", "first" or "last", got "mean".')
+        who, labels = joined_codes("annotators", [part.annotators for part in parts])
+        codes = np.concatenate([places[part.codes] for places, part in zip(who, parts, strict=True)])
+        if named:
+            places, samples = joined_codes("samples", [part.samples for part in parts])
+        else:
+            samples = np.arange(sum(part.n_samples for part in parts))
+            places = np.split(samples, np.cumsum([part.n_samples for part in parts])[:-1])
+        rows = np.concatenate([place[part.rows] for place, part in zip(places, parts, strict=True)])
+        values = np.concatenate([values_of(part, outputs, classes) for part in parts])
+        rows, codes, values = _merge_duplicates(rows, codes, values, labels, samples, duplicates)
+        indptr = np.concatenate([[0], np.bincount(rows, minlength=len(samples)).cumsum()])
+        names = {"annotators": labels, "outputs": outputs, "samples": samples if named else None}
+        return cls(indptr, codes, values, **names, scale=parts[0].scale, classes=classes)
 
 
 def _with_names(name: str, values: Any, wants_index: bool) -> tuple[Any, Any, Any]:

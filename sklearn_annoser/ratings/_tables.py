@@ -25,18 +25,18 @@ def as_frame(name: str, table: Any) -> pd.DataFrame:
     """Return a table as a DataFrame; a DataFrame as it is."""
     if isinstance(table, pd.DataFrame):
         return table
-    if isinstance(table, Mapping):
-        return _of_columns(name, {key: list_of(name, key, column) for key, column in table.items()})
-    if hasattr(table, "to_native") and type(table).__module__.startswith("narwhals"):
-        return as_frame(name, table.to_native())
-    if hasattr(table, "collect") and not hasattr(table, "get_column"):
-        raise TypeError(f"{name} must be in memory, got {type(table).__name__}: give {name}.collect().")
     if hasattr(table, "column_names") and hasattr(table, "with_format"):  # Hugging Face
         if not hasattr(table, "num_rows") or isinstance(table.column_names, dict):
             raise TypeError(
                 f"{name} must be one Dataset, got {type(table).__name__}: give one split, and a stream as a Dataset."
             )
         return as_frame(name, table.with_format("arrow")[:])
+    if isinstance(table, Mapping):
+        return _of_columns(name, {key: list_of(name, key, column) for key, column in table.items()})
+    if hasattr(table, "to_native") and type(table).__module__.startswith("narwhals"):
+        return as_frame(name, table.to_native())
+    if hasattr(table, "collect") and not hasattr(table, "get_column"):
+        raise TypeError(f"{name} must be in memory, got {type(table).__name__}: give {name}.collect().")
     if hasattr(table, "get_column") and hasattr(table, "columns"):  # polars
         return _of_columns(name, {key: _of_polars(table.get_column(key)) for key in table.columns})
     if hasattr(table, "schema") and hasattr(table, "column") and hasattr(table, "num_columns"):  # pyarrow
