@@ -117,7 +117,8 @@ class Answers:
     def add_item(self, label: str, columns: Mapping[str, Any]) -> str:
         """Keep what is known of a sample, once, and return its label."""
         if label not in self.items:
-            self.items[label] = {f"{name}_" if name == "sample" else str(name): columns[name] for name in columns}
+            names = {name: _free("sample_", columns) if name == "sample" else str(name) for name in columns}
+            self.items[label] = {names[name]: value for name, value in columns.items()}
         return label
 
     def is_asked(self, question: str) -> bool:
@@ -161,19 +162,21 @@ class Answers:
     def bunch(self) -> Bunch:
         """Return samples, Ratings and a description; raise if there are none."""
         wanted = self._questions()
+        sample, annotator = (_free(name, wanted) for name in ("sample", "annotator"))
         table = pd.DataFrame(
-            [[sample, who, *(flat.get(question) for question in wanted.values())] for sample, who, flat in self.rows],
-            columns=["sample", "annotator", *wanted],
+            [[what, who, *(flat.get(question) for question in wanted.values())] for what, who, flat in self.rows],
+            columns=[sample, annotator, *wanted],
             dtype=object,
         )
         places = self.places
-        rows, times = Rows(table, lambda row: places[row]), pd.Series(self.times, dtype=object)
+        rows = Rows(
+            table.assign(**{_free("time", wanted): pd.Series(self.times, dtype=object)}), lambda row: places[row]
+        )
         empty = table[list(wanted)].isna().all(axis=1).to_numpy()
         if empty.any():
             self.count("answers to none of these questions", int(empty.sum()))
             rows = rows.without(empty)
         scale, classes = self.wanted.scale, self.wanted.classes
-        rows = rows.with_column("time", times[~empty].to_numpy(dtype=object))
         if classes is None:
             rows = as_ratings(rows, list(wanted), scale, self.bad)
         else:
@@ -184,7 +187,9 @@ class Answers:
         self.bad.warn(self.tool, stacklevel=3)
         items = pd.DataFrame.from_dict(self.items, orient="index").rename_axis("sample").reset_index()
         ratings = Ratings.from_long(
-            self._in_order(rows).frame,
+            self._in_order(rows, [sample, annotator], _free("time", wanted)).frame,
+            sample=sample,
+            annotator=annotator,
             outputs=list(wanted),
             samples=items["sample"],
             duplicates=self.wanted.duplicates,
@@ -213,17 +218,17 @@ class Answers:
                 )
         return self.wanted.outputs
 
-    def _in_order(self, rows: Rows) -> Rows:
+    def _in_order(self, rows: Rows, pair: list[str], time: str) -> Rows:
         """Return rows as they were submitted, where that decides which of two counts; else as they are."""
-        twice = rows.frame.duplicated(["sample", "annotator"], keep=False).to_numpy()
-        n_again = int(rows.frame.duplicated(["sample", "annotator"]).sum())
+        twice = rows.frame.duplicated(pair, keep=False).to_numpy()
+        n_again = int(rows.frame.duplicated(pair).sum())
         if not n_again or self.wanted.duplicates not in ("first", "last"):
             if n_again:
                 self.count("second ratings by the same annotator, which are averaged", n_again)
             return rows
         other = "earlier" if self.wanted.duplicates == "last" else "later"
         self.count(f"{other} ratings by the same annotator of the same sample", n_again)
-        raw = rows.frame["time"]
+        raw = rows.frame[time]
         if raw[twice].isna().all():
             return rows  # the file's order is all there is
         times = pd.to_datetime(raw.where(twice), errors="coerce", utc=True, format="ISO8601")
@@ -252,6 +257,13 @@ class Answers:
             f"{ratings.n_annotators:,} annotators."
         )
         return "\n".join([counts, *(f"Left out: {n:,} {why}." for why, n in self.left_out.items())]) + first
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """Return a name for a column that no other one has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _is_number(value: Any) -> bool:

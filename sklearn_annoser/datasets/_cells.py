@@ -44,10 +44,6 @@ class Rows(NamedTuple):
             rows = rows.leave_out(lacking, lambda row, label=label: f"the {label!r} is missing.", bad)  # type: ignore[misc]
         return rows
 
-    def with_column(self, name: str, values: Any) -> Rows:
-        """Return the rows with one column more, or another one in its place."""
-        return Rows(self.frame.assign(**{name: values}), self.place)
-
     def without(self, left_out: np.ndarray) -> Rows:
         """Return the other rows."""
         kept = np.flatnonzero(~left_out)

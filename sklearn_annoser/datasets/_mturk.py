@@ -112,7 +112,7 @@ def read_mturk(
             for number in numbers:
                 own = {question: given.get(numbered(question, number)) for question in questions} if several else given
                 cell = row.get(numbered(name, number), "")
-                if several and not cell and not any(map(bool, own.values())):
+                if several and not cell and all(answer in (None, "") for answer in own.values()):
                     continue  # fewer samples than in other assignments
                 label = as_label(place, f"a name of the sample in {numbered(name, number)!r}", cell)
                 found.add_item(label, {} if several else columns)

@@ -1,6 +1,8 @@
 """Exports of annotation tools become the ratings that people gave, no more and no less."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -105,6 +107,16 @@ def test_label_studio_ranks_and_pairs():
     assert read_label_studio(tasks).ratings.outputs == ("rank.b", "rank.a")
     classes = read_label_studio(tasks, outputs=["bucket.a", "bucket.b", "better"], classes=["good", "bad", "left"])
     assert pairs(classes) == {("1", "7"): ("good", "bad", "left")}
+
+
+def test_questions_may_be_called_anything():
+    names = ["time", "sample", "annotator", "time_"]
+    results = [result(name, "number", value) for value, name in enumerate(names)]
+    data = {"sample": "x", "sample_": "y"}
+    found = read_label_studio([task(1, annotation(7, *results), **data)])
+    assert found.ratings.outputs == tuple(names)
+    assert found.ratings.values.tolist() == [[0, 1, 2, 3]]
+    assert found.utterances.iloc[0][["sample", "sample_", "sample__"]].tolist() == ["1", "y", "x"]
 
 
 # ---------------------------------------------------------------------- Argilla
@@ -334,3 +346,16 @@ def test_audformat(tmp_path):
     scaled = read_audformat(made, outputs="arousal", scale=(1, 7), tables="files")
     np.testing.assert_allclose(scaled.ratings.consensus(), [-5 / 6, 0], atol=1e-12)
     assert found.utterances.loc[2:, ["start", "end"]].to_numpy().tolist() == [[0, 1], [1.5, 2]]
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "annotation_tools.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    assert len(blocks) == 6
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, "docs/annotation_tools.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert "a.wav         1      0.5" in printed
+    assert "Left out: 1 answers that are not finished." in printed
