@@ -161,9 +161,7 @@ def test_an_annotation_that_is_wrong_is_left_out_if_that_is_asked_for():
 
 def test_which_of_two_came_last_is_not_guessed():
     twice = [task(1, annotation(7, VALENCE, updated_at=None, created_at=None), annotation(7, VALENCE))]
-    with pytest.raises(
-        CorpusError, match=r"a date that tells when, got (None|nan), so which one is last cannot be told"
-    ):
+    with pytest.raises(CorpusError, match=r"date that tells when, got (None|nan), so which one is last cannot be told"):
         read_label_studio(twice, duplicates="last")
 
 
@@ -283,9 +281,13 @@ TRUTH = {
 }
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@pytest.mark.parametrize("name", FILES)
+def test_the_files_have_what_the_law_takes_for_true(name, tmp_path):
+    (tmp_path / name).write_text(FILES[name])
+    assert pairs(READERS[name][0](tmp_path / name, **OPTIONS[name])) == TRUTH[name]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
     name=st.sampled_from(sorted(FILES)), where=st.floats(0, 1), damage=st.sampled_from(["cut", "flip", "nul", "twice"])
 )
