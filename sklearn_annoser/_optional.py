@@ -6,6 +6,22 @@ from importlib import import_module
 from typing import Any
 
 
+def import_audformat() -> Any:
+    """Return audformat."""
+    try:
+        return import_module("audformat")
+    except ImportError as error:
+        raise ImportError("A folder of a database needs audformat: pip install audformat.") from error
+
+
+def import_datasets() -> Any:
+    """Return datasets, of Hugging Face."""
+    try:
+        return import_module("datasets")
+    except ImportError as error:
+        raise ImportError("A folder of a dataset needs datasets: pip install datasets.") from error
+
+
 def import_krippendorff() -> Any:
     """Return krippendorff."""
     try:
@@ -23,6 +39,14 @@ def import_matplotlib() -> Any:
     except ImportError as error:
         raise ImportError("Displays need matplotlib: pip install 'sklearn-annoser[plot]'.") from error
     return plt
+
+
+def import_pyarrow() -> Any:
+    """Return pyarrow."""
+    try:
+        return import_module("pyarrow")
+    except ImportError as error:
+        raise ImportError("This table needs pyarrow to be read: pip install pyarrow.") from error
 
 
 def import_soundfile() -> Any:

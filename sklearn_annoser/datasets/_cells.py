@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn_annoser._validation import check_labels
 from sklearn_annoser.datasets._files import BadLines, CorpusError, Place, Table, as_path, point_hint
 from sklearn_annoser.ratings._scale import check_scale
+from sklearn_annoser.ratings._tables import TABLES, as_frame, is_table
 
 # What says in a column of numbers that there is none.
 NO_NUMBER = ["", "#N/A", "N/A", "n/a", "NA", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None"]
@@ -73,8 +74,9 @@ class Source(NamedTuple):
         """Return a table of a file or a DataFrame."""
         if isinstance(source, (str, os.PathLike)):
             return self._read_file(as_path(self.name, source), bad)
-        if not isinstance(source, pd.DataFrame):
-            raise TypeError(f"{self.name}: expected a path or a DataFrame, got {type(source).__name__}.")
+        if not is_table(source):
+            raise TypeError(f"{self.name}: expected a path or {TABLES}, got {type(source).__name__}.")
+        source = as_frame(self.name, source)
         for column in [*self.labels, *self.numbers]:
             n = int((source.columns == column).sum())
             if n != 1:
@@ -177,6 +179,22 @@ def as_ratings(rows: Rows, outputs: Sequence[Any], scale: Any, bad: BadLines) ->
             rows = _within(rows, output, limits[k], bad)
     empty = rows.frame[list(outputs)].isna().all(axis=1).to_numpy()
     return rows.leave_out(empty, lambda row: f"there is no number in any of the columns {list(outputs)}.", bad)
+
+
+def as_classes(rows: Rows, outputs: Sequence[Any], classes: Any, bad: BadLines) -> Rows:
+    """Return rows in which every answer is one of the classes, if these are listed."""
+    if classes is True:
+        return rows
+    known = check_labels("classes", classes).tolist()
+    for output in outputs:
+        cells = rows.frame[output].to_numpy(dtype=object)
+        wrong = np.array([not _is_none(cell) and cell not in known for cell in cells], dtype=bool)
+
+        def tell(row: int, cells: np.ndarray = cells, output: Any = output) -> str:
+            return f"{output!r} is {cells[row]!r}, not one of {known}."
+
+        rows = rows.leave_out(wrong, tell, bad)
+    return rows
 
 
 def _with_numbers(rows: Rows, output: Any, bad: BadLines) -> Rows:

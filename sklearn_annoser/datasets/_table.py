@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from sklearn_annoser._validation import check_labels
+from sklearn_annoser._validation import check_labels, check_option
 from sklearn_annoser.datasets._cells import (
     Source,
     as_ratings,
@@ -20,8 +20,9 @@ from sklearn_annoser.datasets._cells import (
     listed,
     once,
 )
-from sklearn_annoser.datasets._corpus import make_ratings
 from sklearn_annoser.datasets._files import BadLines, CorpusError
+from sklearn_annoser.ratings import Ratings
+from sklearn_annoser.ratings._constructors import DUPLICATES
 
 __all__ = ["read_ratings"]
 
@@ -35,6 +36,7 @@ def read_ratings(
     scale: Any = None,
     utterances: Any = None,
     group: str | None = None,
+    duplicates: str = "error",
     separator: str | None = None,
     encoding: str | None = None,
     on_error: str = "raise",
@@ -43,8 +45,8 @@ def read_ratings(
 
     Parameters
     ----------
-    ratings : path or DataFrame
-        One row a rating; of an annotator who rated an utterance twice the mean is taken. Labels in a file are text, as
+    ratings : path or table
+        One row a rating; a table may be anything that :meth:`Ratings.from_long` takes. Labels in a file are text, as
         they are written: "007" and "NA" too.
     utterance, annotator : str, default="utterance" and "annotator"
         Columns of what was rated and by whom.
@@ -52,11 +54,14 @@ def read_ratings(
         Columns of the ratings; a cell without a number, or with NA, is an output that was not rated.
     scale : (low, high), default=None
         The scale on which was rated; the ratings are rescaled from it to -1 to 1. None: they are taken as they are.
-    utterances : path or DataFrame, default=None
+    utterances : path or table, default=None
         One row an utterance, with the same column `utterance`, and whatever else is known of it (path, transcript,
         speaker). None: the utterances that were rated, in the order of their labels.
     group : str, default=None
         Column of `utterances` that folds keep together, such as the speaker.
+    duplicates : {"error", "mean", "first", "last"}, default="error"
+        What to do where an annotator rated an utterance more than once: the mean of each output, or the whole of the
+        first or the last row in the table's order.
     separator : str, default=None
         What is between the cells of the files. None: comma, semicolon, tab or bar, whichever gives the columns.
     encoding : str, default=None
@@ -74,6 +79,8 @@ def read_ratings(
     CorpusError
         A file cannot be read, or a row is wrong: it has no number where one should be, one outside the scale, none at
         all, an utterance twice or one that is not listed. The message names file and line.
+    ValueError
+        An annotator rated an utterance twice.
 
     Examples
     --------
@@ -86,6 +93,7 @@ def read_ratings(
            [ 0.  ,  0.  ]])
     """
     bad = BadLines(on_error)
+    check_option("duplicates", duplicates, DUPLICATES)
     outputs = check_names([utterance, annotator], outputs)
     form = (check_separator(separator), check_encoding(encoding))
     rows = Source("ratings", [utterance, annotator], outputs, *form).read(ratings, bad)
@@ -109,7 +117,16 @@ def read_ratings(
             )
     bad.warn("the tables", stacklevel=2)
     samples, long = items[utterance], rows.frame
-    made = make_ratings(long, samples=samples, scale=scale, sample=utterance, annotator=annotator, outputs=outputs)
+    made = Ratings.from_long(
+        long,
+        sample=utterance,
+        annotator=annotator,
+        outputs=outputs,
+        samples=samples,
+        duplicates=duplicates,
+        scale=scale,
+    )
+    made = made if scale is None else made.rescaled()
     corpus = Bunch(utterances=items, ratings=made, consensus=made.consensus())
     if group is not None:
         corpus.groups = check_group(group, items[group])

@@ -171,7 +171,7 @@ def test_whole_numbers_become_float64(values):
             {"sample": ["a", "a", "a"]},
             ValueError,
             "1 ratings are by an annotator who rated the same sample before, for example annotator 'ann' and sample "
-            "'a'.*duplicates=\"mean\"",
+            '\'a\'.*duplicates="last" or "first" takes one of them, "mean" averages',
         ),
     ],
 )
@@ -189,7 +189,11 @@ def test_from_long_refuses_a_bad_column(changes, error, match):
         ({"outputs": ["valence", "valence"]}, ValueError, "must be different columns, got .*'valence', 'valence'"),
         ({"outputs": ["sample"]}, ValueError, "sample, annotator and outputs must be different columns"),
         ({"outputs": []}, ValueError, "there are no ratings: Ratings need at least one, with at least one output"),
-        ({"duplicates": "drop"}, ValueError, r"duplicates must be one of \['error', 'mean'\], got 'drop'"),
+        (
+            {"duplicates": "drop"},
+            ValueError,
+            r"duplicates must be one of \['error', 'mean', 'first', 'last'\], got 'drop'",
+        ),
         ({"samples": ["a"]}, ValueError, r"rated sample 'b' is not in `samples`. It has 1, for example \['a'\]"),
         ({"samples": ["c", "d"]}, ValueError, r"rated sample 'a' \(and 2 more\) is not in `samples`"),
         ({"samples": ["a", "b", "a"]}, ValueError, "samples must be unique, got 'a' twice"),
@@ -215,8 +219,8 @@ def test_from_long_refuses_a_column_name_that_is_there_twice():
 
 
 def test_from_long_refuses_what_is_no_frame():
-    with pytest.raises(TypeError, match="frame must be a pandas DataFrame, got dict"):
-        Ratings.from_long({"sample": ["a"]}, outputs="valence")
+    with pytest.raises(TypeError, match=r"frame must be a DataFrame of .* or a dict of columns, got list"):
+        Ratings.from_long([["a"]], outputs="valence")
 
 
 def test_from_long_refuses_an_empty_frame():
