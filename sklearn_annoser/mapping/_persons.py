@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_annoser.mapping._calibrate import predicted_moments, rating_deviations
 from sklearn_annoser.mapping._axes import Axes
+from sklearn_annoser.mapping._calibrate import predicted_moments, rating_deviations
 from sklearn_annoser.mapping._enroller import Mapping
 from sklearn_annoser.mapping._prior import Prior, with_one
 from sklearn_annoser.ratings import Ratings, ratings_by_annotator
