@@ -213,7 +213,7 @@ class AnnotatorMapper(CompletesRatings):
 
     def _look_at(self, X: Any, rated: np.ndarray, unrated: np.ndarray) -> tuple[np.ndarray, Prior]:
         """Return hidden features of the rated samples, and what is known of the corpus before anyone is enrolled."""
-        hidden = np.concatenate(list(self._hidden_of_rows(X, rated)))
+        hidden = _gathered(self._hidden_of_rows(X, rated), len(rated))
         some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
         prior: Prior = split_source(self.estimator)[1].prior_
         return hidden, prior.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
@@ -321,3 +321,14 @@ class AnnotatorMapper(CompletesRatings):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")
+
+
+def _gathered(blocks: Iterator[np.ndarray], n: int) -> np.ndarray:
+    """Return blocks of `n` rows one after the other, of which no more than one is there beside the whole."""
+    first = next(blocks)
+    whole = np.empty((n, *first.shape[1:]), dtype=first.dtype)
+    end = 0
+    for block in chain([first], blocks):
+        whole[end : end + len(block)] = block
+        end += len(block)
+    return whole
