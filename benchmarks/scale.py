@@ -43,8 +43,8 @@ def make_features() -> np.ndarray:
     """Return features drawn in blocks, so that making them costs no memory beyond their own."""
     rng = np.random.default_rng(0)
     X = np.empty((N_SAMPLES, N_FEATURES), dtype=np.float32)
-    for start in range(0, N_SAMPLES, 4096):
-        block = X[start : start + 4096]
+    for start in range(0, N_SAMPLES, 256):
+        block = X[start : start + 256]
         block[:] = rng.standard_normal(block.shape, dtype=np.float32)
     return X
 
@@ -57,18 +57,18 @@ def fit_something_tiny() -> None:
     AnnotatorMapper(tiny).fit(rng.normal(size=(64, 4)), Ratings.from_dense(rng.normal(size=(64, 3))))
 
 
-def enrollment(rng: np.random.Generator) -> Ratings:
+def enrollment(rng: np.random.Generator, n_samples: int = N_SAMPLES, n_targets: int = N_TARGETS) -> Ratings:
     """Return ratings of all samples by new annotators who rated 30 each."""
-    rows = np.concatenate([rng.choice(N_SAMPLES, N_ENROLLED, replace=False) for _ in range(N_TARGETS)])
+    rows = np.concatenate([rng.choice(n_samples, N_ENROLLED, replace=False) for _ in range(n_targets)])
     table = pd.DataFrame(
         {
             "sample": rows,
-            "annotator": np.repeat(np.arange(N_TARGETS), N_ENROLLED),
+            "annotator": np.repeat(np.arange(n_targets), N_ENROLLED),
             "activation": rng.uniform(-1, 1, len(rows)),
             "valence": rng.uniform(-1, 1, len(rows)),
         }
     )
-    return Ratings.from_long(table, outputs=["activation", "valence"], samples=np.arange(N_SAMPLES), scale=(-1, 1))
+    return Ratings.from_long(table, outputs=["activation", "valence"], samples=np.arange(n_samples), scale=(-1, 1))
 
 
 def main() -> None:

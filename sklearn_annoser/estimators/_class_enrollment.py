@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import softmax
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_annoser._features import Features
 from sklearn_annoser._validation import as_columns, as_objects, check_labels, check_number, check_option
 from sklearn_annoser.estimators._class_labels import check_labels_of, encode, in_order
 from sklearn_annoser.estimators._class_network import ClassLink, ClassRegressor
@@ -30,7 +31,7 @@ class EnrolsLabels(ServesOneAnnotator):
     regressor_: ClassRegressor
     _link: ClassLink
 
-    def _check_X(self, X: Any, y: Any = None, *, reset: bool = False) -> np.ndarray:
+    def _check_X(self, X: Any, y: Any = None, *, reset: bool = False) -> np.ndarray | Features:
         """Return checked features, of the same samples as `y` if that is Ratings."""
         raise TypeError(f"{type(self).__name__} must have _check_X.")
 
@@ -99,7 +100,7 @@ class EnrolsLabels(ServesOneAnnotator):
         each = {} if len(self.outputs_) == 1 else dict(zip(self.outputs_, scores.T, strict=True))
         return self._select(served, head, pd.DataFrame(each | {"score": score}, index=self.annotators_))
 
-    def _check_enrollment(self, X: np.ndarray, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _check_enrollment(self, X: np.ndarray | Features, y: Any) -> tuple[np.ndarray | Features, np.ndarray]:
         """Return the labelled samples, and the positions of their labels, (n_samples, n_outputs), -1 for none."""
         if isinstance(y, Ratings):
             y = check_labels_of(y, len(X), self.outputs_)
@@ -126,7 +127,7 @@ class EnrolsLabels(ServesOneAnnotator):
             found.append(score_labels(own, code[code >= 0], scoring, ordered=self._link.ordered))
         return np.stack(found, axis=1)
 
-    def _calibrate(self, head: np.ndarray, X: np.ndarray, codes: np.ndarray) -> None:
+    def _calibrate(self, head: np.ndarray, X: np.ndarray | Features, codes: np.ndarray) -> None:
         """Move the biases of a head, or its thresholds, towards labels; an output without any stays."""
         weights, cuts = self._link.split(head)  # views
         predicted = self._apply_weights(X, weights)
@@ -153,16 +154,16 @@ class EnrolsLabels(ServesOneAnnotator):
         """The classes of each output."""
         return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
 
-    def _apply(self, X: np.ndarray, head: np.ndarray) -> np.ndarray:
+    def _apply(self, X: np.ndarray | Features, head: np.ndarray) -> np.ndarray:
         """Return the logits of a head on checked X, (n_samples, n_columns)."""
         weights, cuts = self._link.split(head)
         return self._link.logits(self._apply_weights(X, weights), cuts)
 
-    def _apply_weights(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    def _apply_weights(self, X: np.ndarray | Features, weights: np.ndarray) -> np.ndarray:
         """Return what weights, (n_towers, n_hidden + 1), predict on checked X."""
         blocks = [np.einsum("nkh,kh->nk", hidden, weights[:, :-1]) for _, hidden in self.regressor_.iter_hidden(X)]
         return np.concatenate(blocks).astype(np.float64) + weights[:, -1]
 
-    def _logits_annotators(self, X: np.ndarray) -> np.ndarray:
+    def _logits_annotators(self, X: np.ndarray | Features) -> np.ndarray:
         """Return the logits of every annotator on checked X, (n_samples, n_annotators, n_columns)."""
         return self._link.logits(self.regressor_.predict_annotators(X), self._link.split(self._unit_heads)[1])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_annoser._features import Features
 from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.mapping import ThresholdPrior, ordered_log_proba
@@ -93,11 +94,11 @@ class ClassRegressor(AnnotatorMappedRegressor):
         # Scores of ordered classes have another number of columns than shares; a single one fits all.
         return UnitScale.identity(1 if self.link.ordered else learned.n_outputs)
 
-    def _warn_if_blown_up(self, X: np.ndarray) -> None:
+    def _warn_if_blown_up(self, X: np.ndarray | Features) -> None:
         """Logits have no scale to leave."""
 
     def _make_net(self, **changes: Any) -> Any:
         return super()._make_net(**self.link.settings(), **changes)
 
-    def _learn_prior(self, X: np.ndarray, ratings: Ratings, valid: Sequence[np.ndarray] = ()) -> Any:
+    def _learn_prior(self, X: np.ndarray | Features, ratings: Ratings, valid: Sequence[np.ndarray] = ()) -> Any:
         return super()._learn_prior(X, self.link.positions(ratings) if self.link.ordered else ratings, valid)

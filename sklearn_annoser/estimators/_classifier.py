@@ -9,8 +9,9 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sklearn_annoser._features import Features, select_rows, validate_features
 from sklearn_annoser._validation import (
     as_columns,
     as_objects,
@@ -188,8 +189,8 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
             sample_weight = check_sample_weight(sample_weight, len(X))
             check_consistent_length(X, validation)
             there = sample_weight > 0
-            X, labels, rows, sample_weight = X[there], labels[there[rows.rows]], rows[there], sample_weight[there]
-            rows = rows.keep_annotators()
+            X, labels, sample_weight = select_rows(X, there), labels[there[rows.rows]], sample_weight[there]
+            rows = rows[there].keep_annotators()
             groups, validation = (None if each is None else np.asarray(each)[there] for each in (groups, validation))
         classes, codes = learn_classes(labels, order, rows.outputs)
         regressor = ClassRegressor(
@@ -229,7 +230,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         found = [cuts[:, output, : size - 1] for output, size in enumerate(self._link.sizes)]
         return found[0] if len(found) == 1 else found
 
-    def _check_X_y(self, X: Any, y: Any, annotators: Any) -> tuple[np.ndarray, np.ndarray, Ratings]:
+    def _check_X_y(self, X: Any, y: Any, annotators: Any) -> tuple[np.ndarray | Features, np.ndarray, Ratings]:
         """Return checked features, the class of each rating, (n_ratings, ...), and who gave it to which sample."""
         if isinstance(y, Ratings):
             if annotators is not None:
@@ -252,7 +253,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         empty = np.zeros(np.shape(y), dtype=np.float32)
         return X, np.asarray(y), Ratings.from_rows(empty, who, outputs=outputs)
 
-    def _check_arrays(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
+    def _check_arrays(self, X: Any, y: Any) -> tuple[np.ndarray | Features, np.ndarray, list[str] | None]:
         """Return checked features, an array of one label of each output a sample, and names of several outputs."""
         check_array_like("X", X)
         objects = as_objects("y", refuse_masks("y", y))
@@ -264,15 +265,15 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
             return X, objects, [str(name) for name in y.columns] if hasattr(y, "columns") else None
         if objects.ndim == 1 and (isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind not in "biufc"):
             y = check_labels("y", y)  # validate_data lets None through, and numpy makes floats or strings of lists
-        X, y = validate_data(self, X, y, dtype=np.float32, order="C")
+        X, y = validate_features(self, X, y, dtype=np.float32, order="C")
         check_classification_targets(y)
         return X, y, None
 
-    def _check_X(self, X: Any, y: Any = None, *, reset: bool = False) -> np.ndarray:
+    def _check_X(self, X: Any, y: Any = None, *, reset: bool = False) -> np.ndarray | Features:
         """Return checked features, of the same samples as `y` if that is Ratings."""
         if isinstance(y, Ratings):
             check_same_samples("X", X, y)
-        return validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=reset)
+        return validate_features(self, X, dtype=np.float32, order="C", reset=reset)
 
     # ------------------------------------------------------------------ prediction
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_annoser._validation import check_array_like, check_finite_values, check_number, check_option
+from sklearn_annoser._features import Features, validate_features
+from sklearn_annoser._validation import check_finite_values, check_number, check_option
 from sklearn_annoser.estimators._known import ServesOneAnnotator
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor, ratings_of_rows
 from sklearn_annoser.mapping import (
@@ -38,7 +39,7 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
     confidence_: float
     expected_score_: pd.DataFrame
 
-    def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
+    def _hidden_blocks(self, X: np.ndarray | Features) -> Iterator[np.ndarray]:
         """Walk over the hidden features of checked X."""
         raise TypeError(f"{type(self).__name__} must have _hidden_blocks.")
 
@@ -158,7 +159,7 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
         """
         check_is_fitted(self)
         check_number("n", n, low=1, integer=True)
-        X = validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=False)
+        X = validate_features(self, X, dtype=np.float32, order="C", reset=False)
         if n > len(X):
             raise ValueError(f"n must be at most the number of samples in X, {len(X)}, got {n}.")
         reference = spread_rows(len(X), N_REFERENCE)
@@ -166,10 +167,10 @@ class EnrolsOneAnnotator(ServesOneAnnotator, AnnotatorPredictor):
         coordinates = np.concatenate([hidden.reshape(len(hidden), -1) @ axes for hidden in self._hidden_blocks(X)])
         return representative_rows(coordinates, n, coordinates[reference])
 
-    def _check_enrollment(self, X: Any, y: Any) -> tuple[np.ndarray, Ratings]:
+    def _check_enrollment(self, X: Any, y: Any) -> tuple[np.ndarray | Features, Ratings]:
         """Return features and ratings of one new annotator, checked, the ratings on the network's scale."""
         check_same_samples("X", X, y)
-        X = validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=False)
+        X = validate_features(self, X, dtype=np.float32, order="C", reset=False)
         if isinstance(y, Ratings):
             ratings = y.keep_annotators()
             if ratings.n_annotators != 1:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_annoser._features import Features
 from sklearn_annoser.estimators._training import ONE_NETWORK
 from sklearn_annoser.mapping import Prior, learn_own_content, learn_prior
 from sklearn_annoser.ratings import Ratings
@@ -15,14 +16,14 @@ from sklearn_annoser.ratings import Ratings
 BLOCK_ROWS = 1024
 
 
-def fitted_prior(model: Any, X: np.ndarray, unit: Ratings, valid: Sequence[np.ndarray]) -> Prior:
+def fitted_prior(model: Any, X: np.ndarray | Features, unit: Ratings, valid: Sequence[np.ndarray]) -> Prior:
     """Learn what to expect of new annotators, from samples that were not trained on, if there are, and ratings.
 
     Parameters
     ----------
     model : AnnotatorMappedRegressor
         Fitted.
-    X : array of float32, shape (n_samples, n_features)
+    X : array of float32, or Features, shape (n_samples, n_features)
         Features of all samples.
     unit : Ratings
         Their ratings, from -1 to 1.

@@ -8,9 +8,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_annoser._validation import check_array_like, check_groups, check_number, check_option
+from sklearn_annoser._features import Features, validate_features
+from sklearn_annoser._validation import check_groups, check_number, check_option
 from sklearn_annoser.estimators._completion import CompletesRatings
 from sklearn_annoser.estimators._known import ON_UNKNOWN
 from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_table
@@ -171,7 +172,8 @@ class AnnotatorMapper(CompletesRatings):
                 "behind it, or its to_regressor()."
             )
         self.outputs_ = tuple(source.outputs_)
-        _, ratings = self._check_X_y(X, y, annotators, skip_check_array=steps is not None)
+        checked, ratings = self._check_X_y(X, y, annotators, skip_check_array=steps is not None)
+        X = checked if isinstance(checked, Features) else X
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nobody to enrol.")
         self._warn_if_lost(y, annotators, ratings)
@@ -211,7 +213,7 @@ class AnnotatorMapper(CompletesRatings):
 
     def _look_at(self, X: Any, rated: np.ndarray, unrated: np.ndarray) -> tuple[np.ndarray, Prior]:
         """Return hidden features of the rated samples, and what is known of the corpus before anyone is enrolled."""
-        hidden = np.concatenate(list(self._hidden_of_rows(X, rated)))
+        hidden = _gathered(self._hidden_of_rows(X, rated), len(rated))
         some = unrated[np.linspace(0, len(unrated) - 1, min(len(unrated), ENOUGH_SAMPLES)).astype(int)]
         prior: Prior = split_source(self.estimator)[1].prior_
         return hidden, prior.with_samples(chain([hidden], self._hidden_of_rows(X, some)))
@@ -219,7 +221,7 @@ class AnnotatorMapper(CompletesRatings):
     def _fine_tuned(self, start: Mapping, X: Any, rated: np.ndarray, groups: Any, seed: int) -> Mapping:
         """Train a copy of the source on from a mapping, and keep it."""
         steps, source = split_source(self.estimator)
-        ratings, taken = start.ratings, take_rows(X, rated)
+        ratings, taken = start.ratings, take_rows(X, rated, lazily=steps is None)
 
         def start_without(rows: np.ndarray) -> np.ndarray:
             return start.heads_without(np.isin(ratings.rows, rows), np.random.RandomState(seed))
@@ -266,11 +268,6 @@ class AnnotatorMapper(CompletesRatings):
             if not self.n_folds:
                 raise ValueError("min_expected_score needs an expected score: n_folds must be at least 2, got 0.")
 
-    def _check_X(self, X: Any, *, reset: bool) -> None:
-        """Check features; those of a pipeline are its own affair, and only counted here."""
-        steps, _ = split_source(self.estimator)
-        validate_data(self, check_array_like("X", X), reset=reset, skip_check_array=steps is not None)
-
     def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -307,8 +304,9 @@ class AnnotatorMapper(CompletesRatings):
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
     def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        self._check_X(X, reset=False)
-        yield from self._walk_hidden(X)
+        steps, _ = split_source(self.estimator)  # features of a pipeline are its own affair, and only counted here
+        checked = validate_features(self, X, reset=False, skip_check_array=steps is not None)
+        yield from self._walk_hidden(checked if isinstance(checked, Features) else X)
 
     def _walk_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over the hidden features of X, in blocks."""
@@ -323,3 +321,14 @@ class AnnotatorMapper(CompletesRatings):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")
+
+
+def _gathered(blocks: Iterator[np.ndarray], n: int) -> np.ndarray:
+    """Return blocks of `n` rows one after the other, of which no more than one is there beside the whole."""
+    first = next(blocks)
+    whole = np.empty((n, *first.shape[1:]), dtype=first.dtype)
+    end = 0
+    for block in chain([first], blocks):
+        whole[end : end + len(block)] = block
+        end += len(block)
+    return whole

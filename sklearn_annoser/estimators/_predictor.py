@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_annoser._features import validate_features
 from sklearn_annoser._validation import (
     as_columns,
-    check_array_like,
     check_finite_values,
     check_number,
     find_labels,
@@ -242,12 +242,12 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
             if annotators is not None:
                 raise ValueError("annotators must be None if y is Ratings, which know their annotators.")
             check_same_samples("X", X, y)
-            X = validate_data(self, check_array_like("X", X), **checks)
+            X = validate_features(self, X, **checks)
             ratings, ndim = y, y.ndim
         else:
             if not checks.get("skip_check_array"):
                 checks |= {"multi_output": True, "y_numeric": True}
-            X, checked = validate_data(self, check_array_like("X", X), refuse_masks("y", y), **checks)
+            X, checked = validate_features(self, X, refuse_masks("y", y), **checks)
             ratings, ndim = ratings_of_rows(y, checked, annotators), np.ndim(checked)
         check_consistent_length(X, ratings)
         if checks.get("reset", True):

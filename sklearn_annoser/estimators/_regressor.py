@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_annoser._features import Features, select_rows, validate_features
 from sklearn_annoser._validation import (
-    check_array_like,
     check_finite_values,
     check_groups,
     check_known,
@@ -175,7 +175,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         Parameters
         ----------
         X : array-like, shape (n_samples, n_features)
-            Features of the samples. A C-contiguous float32 array is not copied.
+            Features of the samples. An array is not copied, nor is one that is mapped from a file read into memory:
+            of any but C-contiguous float32 a few rows at a time are converted.
         y : Ratings, or array-like of shape (n_samples,) or (n_samples, n_outputs)
             Ratings; or one rating a sample, by `annotators`; the columns of a DataFrame name the outputs.
         annotators : array-like, shape (n_samples,), default=None
@@ -207,7 +208,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         if weight is not None and not weight.all():  # what weighs nothing is not there, not even for scale and prior
             there = weight > 0
             groups, validation = (_rows_of(each, there) for each in (groups, validation))
-            X, ratings, weight = X[there], ratings[there], weight[there]
+            X, ratings, weight = select_rows(X, there), ratings[there], weight[there]
         seed = self._rng().randint(2**31 - 1)
         splits = self._validation_splits(seed, validation)
         parts = [split.rows(len(X), groups) for split in splits]
@@ -334,7 +335,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self.prior_ = self.prior_.with_samples(self._hidden_blocks(X))
         return self
 
-    def _check_trainable(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[np.ndarray, Ratings]:
+    def _check_trainable(self, X: Any, y: Any, annotators: Any, *, reset: bool) -> tuple[Any, Ratings]:
         """Return checked features and, whatever y was given as, Ratings to learn from."""
         X, ratings = self._check_X_y(X, y, annotators, dtype=np.float32, order="C", reset=reset)
         if not ratings.n_ratings:
@@ -404,13 +405,13 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         return self.clear_selection()
 
     def _learn_prior(
-        self, X: np.ndarray, ratings: Ratings, valid: Sequence[np.ndarray] = ()
+        self, X: np.ndarray | Features, ratings: Ratings, valid: Sequence[np.ndarray] = ()
     ) -> AnnotatorMappedRegressor:
         """Learn the prior, from rows that each network was not trained on, if there are."""
         self.prior_ = fitted_prior(self, X, self._unit_scale.to_unit(ratings), valid)
         return self
 
-    def _hidden_blocks(self, X: np.ndarray) -> Iterator[np.ndarray]:
+    def _hidden_blocks(self, X: np.ndarray | Features) -> Iterator[np.ndarray]:
         """Walk over the hidden features of checked X."""
         return (hidden for _, hidden in self.net_.hidden_blocks(_tensor(X)))
 
@@ -441,7 +442,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         other.net_.replace_heads(self._unit_scale.heads_to_unit(heads))
         return other._take(other.net_, annotators)
 
-    def _warn_if_blown_up(self, X: np.ndarray) -> None:
+    def _warn_if_blown_up(self, X: np.ndarray | Features) -> None:
         """Warn if predictions are absurd: too large a step leaves weights which are finite, and learn nothing more."""
         head = self._unit_heads.mean(axis=0)
         _, hidden = next(self.net_.hidden_blocks(_tensor(X[:N_LOOKED_AT])))
@@ -456,7 +457,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
     def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        X = validate_data(self, check_array_like("X", X), dtype=np.float32, order="C", reset=False)
+        X = validate_features(self, X, dtype=np.float32, order="C", reset=False)
         yield from self.net_.hidden_blocks(_tensor(X))
 
     def _default_head(self) -> tuple[np.ndarray, bool]:
@@ -480,11 +481,11 @@ def _rows_of(column: Any, rows: np.ndarray) -> np.ndarray | None:
     return np.asarray(column)[rows]
 
 
-def _tensor(X: np.ndarray) -> Any:
-    """Return features as the tensor that shares their memory."""
+def _tensor(X: np.ndarray | Features) -> Any:
+    """Return features as the tensor that shares their memory, streamed ones as they are."""
     from sklearn_annoser.network import as_tensor
 
-    return as_tensor(X)
+    return X if isinstance(X, Features) else as_tensor(X)
 
 
 def _seeded(seed: int) -> Any:

@@ -10,6 +10,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_annoser._features import Features, select_rows
+
 
 def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:
     """Return the steps before a fitted source regressor, None without any, and the regressor."""
@@ -29,8 +31,10 @@ def split_source(estimator: Any) -> tuple[Pipeline | None, Any]:
     return steps, regressor
 
 
-def take_rows(X: Any, rows: np.ndarray) -> Any:
+def take_rows(X: Any, rows: np.ndarray, *, lazily: bool = False) -> Any:
     """Return some samples of whatever a pipeline may take: a frame, an array, a sparse matrix, a list."""
+    if isinstance(X, Features) or (lazily and type(X) in (np.ndarray, np.memmap)):
+        return select_rows(X, rows)
     if hasattr(X, "iloc"):
         return X.iloc[rows]
     if isinstance(X, (list, tuple)):

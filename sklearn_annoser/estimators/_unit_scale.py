@@ -80,7 +80,12 @@ class UnitScale:
 
     def scores_from_unit(self, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return scores, (n_targets, n_heads, n_outputs): the CCC is the same on any scale, the error of one is not."""
-        return np.where(counts[:, None] == 1, scores * self.half.astype(scores.dtype), scores)
+        single = np.nonzero(counts == 1)
+        if not len(single[0]):
+            return scores  # they may be large
+        scores = scores.copy()
+        scores[single[0], :, single[1]] *= self.half.astype(scores.dtype)[single[1], None]
+        return scores
 
     def from_unit(self, predicted: np.ndarray) -> np.ndarray:
         """Return predictions, (..., n_outputs), on the scale of the ratings, in float64: it may be far from zero."""

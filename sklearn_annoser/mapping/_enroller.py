@@ -18,7 +18,7 @@ from sklearn_annoser._validation import check_number, check_option
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
 from sklearn_annoser.mapping._known import Known
 from sklearn_annoser.mapping._prior import Prior
-from sklearn_annoser.mapping._scores import score_heads
+from sklearn_annoser.mapping._scores import score_heads, scores_in_blocks
 from sklearn_annoser.mapping.strategies import STRATEGIES, Strategy
 from sklearn_annoser.ratings import Ratings, count_by_output
 
@@ -117,6 +117,13 @@ class Enroller:
         chosen = rule.choose(comparable(scores, ratings, rule), rng)
         return self._serve(hidden, ratings, scores, chosen)
 
+    def _chosen(self, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
+        """Return whom a strategy chooses that ranks, by scores that are not kept."""
+        overruled = _overruled(ratings, self.rule)
+        blocks = scores_in_blocks(hidden, self.heads, ratings)
+        found: list[Any] = [self.rule.choose(_without(scores, overruled[part])) for part, scores in blocks]
+        return np.concatenate(found)
+
     def _serve(self, hidden: np.ndarray, ratings: Ratings, scores: np.ndarray, chosen: np.ndarray | None) -> Mapping:
         """Return what becomes of new annotators, given the known heads that were chosen for them."""
         heads = self.rule.combine(self.known, chosen, hidden, ratings)
@@ -210,7 +217,9 @@ class Mapping:
         """
         others = self.ratings.keep_ratings(~left_out)
         enroller = self.enroller.but(min_ratings=1)
-        if enroller.rule.uses_ratings:
+        if enroller.rule.ranks:  # of these scores nobody wants to know more than the best
+            again = enroller._serve(self.hidden, others, self.scores, enroller._chosen(self.hidden, others))
+        elif enroller.rule.uses_ratings:
             again = enroller.enrol(self.hidden, others, rng=rng, with_scores=False)
         else:
             again = enroller._serve(self.hidden, others, self.scores, self.chosen)
@@ -219,12 +228,19 @@ class Mapping:
 
 def comparable(scores: np.ndarray, ratings: Ratings, rule: Strategy) -> np.ndarray:
     """Return scores that can be added over outputs: an error on one rating counts for nothing beside a CCC."""
-    if not rule.ranks:
-        return scores
-    overruled = (count_by_output(ratings) == 1) & _differ(ratings).any(axis=1, keepdims=True)
-    if rule.by_output or not overruled.any():
-        return scores
-    return np.where(overruled[:, None], np.float32(0), scores)
+    return _without(scores, _overruled(ratings, rule))
+
+
+def _overruled(ratings: Ratings, rule: Strategy) -> np.ndarray:
+    """Tell for each target and output whether its score is an error that counts for nothing."""
+    if rule.by_output or not rule.ranks:
+        return np.zeros((ratings.n_annotators, ratings.n_outputs), dtype=bool)
+    return (count_by_output(ratings) == 1) & _differ(ratings).any(axis=1, keepdims=True)
+
+
+def _without(scores: np.ndarray, overruled: np.ndarray) -> np.ndarray:
+    """Return scores with 0 for those of some targets and outputs; they are not copied if there are none."""
+    return np.where(overruled[:, None], np.float32(0), scores) if overruled.any() else scores
 
 
 def _differ(ratings: Ratings) -> np.ndarray:

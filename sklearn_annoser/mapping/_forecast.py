@@ -22,6 +22,7 @@ from sklearn_annoser.ratings import count_by_output, shuffled_places
 __all__ = ["Forecast", "forecast_scores"]
 
 FOLD_RATINGS = 5  # in a fold, as many as there are
+BLOCK_TARGETS = 128  # whose draws are made together
 N_DRAWS = 1000  # of the CCC of one annotator; the same for everyone, so that equal annotators get equal forecasts
 
 
@@ -86,13 +87,17 @@ def forecast_scores(
     draws = np.random.RandomState(0).normal(size=(6, N_DRAWS, 1, 1))
     n_unseen = np.inf if n_unseen is None else n_unseen
     unseen = np.maximum(np.broadcast_to(np.asarray(n_unseen, dtype=np.float64), z.shape), 1)
-    rho = np.tanh(_draws_of_z(z, precision, mapping.prior, draws[0]))
-    agreement = _agreement(mapping, rho, unseen, draws[2:])
-    if np.isfinite(unseen).any():
-        rho = np.tanh(np.arctanh(rho) + draws[1] / np.sqrt(np.maximum(unseen - 3, 1)))
-    ccc = rho * agreement  # (n_draws, n_targets, n_outputs)
-    low, high = np.quantile(ccc, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Forecast(ccc.mean(axis=0), low, high)
+    scales = _scales(mapping)
+    score, low, high = np.empty((3, *z.shape))
+    for part in np.array_split(np.arange(len(z)), -(-len(z) // BLOCK_TARGETS)):
+        rho = np.tanh(_draws_of_z(z, precision, mapping.prior, draws[0], part))
+        agreement = _agreement(scales[:, part], mapping.prior, rho, unseen[part], draws[2:])
+        if np.isfinite(unseen).any():
+            rho = np.tanh(np.arctanh(rho) + draws[1] / np.sqrt(np.maximum(unseen[part] - 3, 1)))
+        ccc = rho * agreement  # (n_draws, n_block, n_outputs)
+        low[part], high[part] = np.quantile(ccc, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        score[part] = ccc.mean(axis=0)
+    return Forecast(score, low, high)
 
 
 def _measured(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
@@ -120,8 +125,8 @@ def _left_out(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tup
     return predicted, np.maximum(fold, 0)
 
 
-def _draws_of_z(z: np.ndarray, precision: np.ndarray, prior: Prior, normal: np.ndarray) -> np.ndarray:
-    """Return draws of each annotator's true z, (n_draws, n_targets, n_outputs), given those measured of all."""
+def _draws_of_z(z: np.ndarray, precision: np.ndarray, prior: Prior, normal: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Return draws of some annotators' true z, (n_draws, n_block, n_outputs), given those measured of all."""
     start = np.arctanh(np.clip(prior.correlation, -MOST, MOST))
     told = z - start, precision
     mean, variance = np.swapaxes([expected_z(*told, each**2, CONSENSUS_DEVIATION) for each in DEVIATIONS], 0, 1)
@@ -134,12 +139,12 @@ def _draws_of_z(z: np.ndarray, precision: np.ndarray, prior: Prior, normal: np.n
     place = np.arange(1, len(normal) + 1) * (np.sqrt(5) - 1) / 2 % 1
     which = (place[:, None, None] > bounds[:-1]).sum(axis=1)  # (n_draws, n_outputs)
     outputs = np.arange(z.shape[1])
-    pick = which[:, None, :], np.arange(len(z))[:, None], outputs
+    pick = which[:, None, :], part[:, None], outputs
     return np.asarray(start + mean[pick] + np.sqrt(variance[pick]) * normal)
 
 
-def _agreement(mapping: Mapping, rho: np.ndarray, unseen: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return draws of the agreement of means and spreads, (n_draws, n_targets, n_outputs); 1 is perfect."""
+def _scales(mapping: Mapping) -> np.ndarray:
+    """Return of each annotator spread, slope, what moves their mean, number of ratings, (4, n_targets, n_outputs)."""
     prior, head = mapping.prior, mapping.heads.astype(np.float64)
     centre = np.einsum("toh,oh->to", head, prior.mean)
     square = np.einsum("toh,ohk,tok->to", head, prior.second, head, optimize=True)
@@ -149,7 +154,12 @@ def _agreement(mapping: Mapping, rho: np.ndarray, unseen: np.ndarray, draws: np.
         calibrated = mapping.calibrated()
         slope, offset = calibrated.slope, calibrated.offset
         moved = centre * (slope - 1) + offset
-    n = count_by_output(mapping.ratings)
+    return np.stack([spread, slope, moved, count_by_output(mapping.ratings)])
+
+
+def _agreement(scales: np.ndarray, prior: Prior, rho: np.ndarray, unseen: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return draws of the agreement of means and spreads, (n_draws, n_block, n_outputs); 1 is perfect."""
+    spread, slope, moved, n = scales
     own = slope * spread  # what the ratings' deviation is expected to be
     unexplained = np.sqrt(1 - rho**2)  # what is drawn by chance beside the predictions, as a share of the deviation
     log_ratio = np.log(slope) + draws[0] / np.sqrt(2 * (prior.n_worth + np.maximum(n - 1, 0)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 
 from sklearn_annoser.metrics._ccc import ccc_from_moments
@@ -34,31 +37,38 @@ def score_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> np.n
     array of float32, shape (n_targets, n_heads, n_outputs)
         0 for a target without ratings of an output, and where all of them are equal.
     """
-    scores = np.zeros((ratings.n_annotators, len(heads), heads.shape[1]), dtype=np.float32)
-    order = np.argsort(ratings.codes, kind="stable")
-    for output in range(heads.shape[1]):
-        given = order[np.isfinite(ratings.values[order, output])]
-        rows, values = ratings.rows[given], ratings.values[given, output].astype(np.float64)
-        counts = np.bincount(ratings.codes[given], minlength=ratings.n_annotators)
-        ends = counts.cumsum()
-        for targets in _blocks_of_targets(counts):
-            first, last = (ends - counts)[targets[0]], ends[targets[-1]]
-            part = slice(first, last)
-            starts = (ends - counts)[targets] - first
-            moments = _moments(hidden[rows[part], output], values[part], starts, counts[targets])
-            for start in range(0, len(heads), BLOCK_HEADS):
-                block = slice(start, start + BLOCK_HEADS)
-                scores[targets, block, output] = _score_block(*moments, starts, heads[block, output], counts[targets])
+    scores = np.empty((ratings.n_annotators, len(heads), heads.shape[1]), dtype=np.float32)
+    for targets, block in scores_in_blocks(hidden, heads, ratings):
+        scores[targets] = block
     return scores
 
 
-def _blocks_of_targets(counts: np.ndarray) -> list[np.ndarray]:
-    """Group the targets that have ratings so that a group has about BLOCK_ROWS of them."""
-    targets = np.flatnonzero(counts)
-    if not len(targets):
-        return []
-    block = counts[targets].cumsum() // BLOCK_ROWS
-    return np.split(targets, np.flatnonzero(np.diff(block)) + 1)
+def scores_in_blocks(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> Iterator[tuple[slice, np.ndarray]]:
+    """Walk over what `score_heads` returns in blocks of targets, (n_block, n_heads, n_outputs)."""
+    order = np.argsort(ratings.codes, kind="stable")
+    counts = np.bincount(ratings.codes, minlength=ratings.n_annotators)
+    ends = counts.cumsum()
+    for targets in _blocks_of_targets(counts):
+        block = np.zeros((targets.stop - targets.start, len(heads), heads.shape[1]), dtype=np.float32)
+        mine = order[(ends - counts)[targets][0] : ends[targets][-1]]
+        for output in range(heads.shape[1]):
+            given = mine[np.isfinite(ratings.values[mine, output])]
+            own = np.bincount(ratings.codes[given] - targets.start, minlength=len(block))
+            scored = np.flatnonzero(own)
+            if len(scored):
+                values, starts = ratings.values[given, output].astype(np.float64), (own.cumsum() - own)[scored]
+                moments = _moments(hidden[ratings.rows[given], output], values, starts, own[scored])
+                for start in range(0, len(heads), BLOCK_HEADS):
+                    part = slice(start, start + BLOCK_HEADS)
+                    block[scored, part, output] = _score_block(*moments, starts, heads[part, output], own[scored])
+        yield targets, block
+
+
+def _blocks_of_targets(counts: np.ndarray) -> Iterator[slice]:
+    """Walk over groups of targets, each with about BLOCK_ROWS ratings."""
+    cuts = np.flatnonzero(np.diff(counts.cumsum() // BLOCK_ROWS)) + 1
+    edges = [0, *cuts.tolist(), len(counts)] if len(counts) else []
+    return itertools.starmap(slice, itertools.pairwise(edges))
 
 
 def _moments(

@@ -15,9 +15,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, PrintLog
 
+from sklearn_annoser._features import Features
 from sklearn_annoser.network._committee_module import CommitteeModule
 from sklearn_annoser.network._content import fit_content
-from sklearn_annoser.network._data import RatingsDataset, ValidationSplit
+from sklearn_annoser.network._data import RatingsDataset, ValidationSplit, some_of
 from sklearn_annoser.network._epoch_bar import EpochBar
 from sklearn_annoser.network._member_splits import mean_where, member_seeds, member_splits, unseen_by
 from sklearn_annoser.network._net import BLOCK_ROWS, MultiHeadNet
@@ -201,7 +202,8 @@ class CommitteeNet:
 
     def _learn_input(self, dataset: RatingsDataset, sources: list[Source]) -> np.ndarray | None:
         """Learn the ridge and the principal components; return what ridges predict of samples that they do not know."""
-        X, told = dataset.X.numpy(), None
+        X = dataset.X if isinstance(dataset.X, Features) else dataset.X.numpy()
+        told = None
         consensus = dataset.ratings.consensus().reshape(len(X), -1)
         splits = [(each.train.rows, each.valid.rows) for each in sources[: self.n_members] if each.valid is not None]
         if splits:
@@ -288,7 +290,7 @@ class CommitteeNet:
         if not learned:
             rows, kinds, told = dataset.rows, [np.ones_like(each) for each in kinds], None
         rows = rows[:: -(-len(rows) // MOST_SAMPLES)]
-        parts = in_passes(self.module_.mean_predictions, dataset.X[torch.from_numpy(rows)], self.net.device)
+        parts = in_passes(self.module_.mean_predictions, some_of(dataset.X, rows), self.net.device)
         *networks, ridge = np.split(parts.double().numpy(), np.cumsum(sizes), axis=2)  # (n_outputs, n_rows, ...)
         means = [mean_where(each, counts[rows]) for each, counts in zip(networks, kinds, strict=True)]
         if self.ridge:

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from sklearn_annoser._features import Features
 from sklearn_annoser.network._ridge import BLOCK_ROWS, NEGLIGIBLE
 
 N_CONTENT = 128
 
 
-def fit_content(X: NDArray[np.float32], rows: np.ndarray, n_components: int = N_CONTENT) -> NDArray[np.float32]:
+def fit_content(X: np.ndarray | Features, rows: np.ndarray, n_components: int = N_CONTENT) -> NDArray[np.float32]:
     """Return how features become their leading principal components, no more than there are.
 
     The components keep their relative variances, which sum to 1. They come from the Gram matrix of the features, or
@@ -21,7 +22,7 @@ def fit_content(X: NDArray[np.float32], rows: np.ndarray, n_components: int = N_
 
     Parameters
     ----------
-    X : array of float32, shape (n_samples, n_features)
+    X : array of float32, or Features, shape (n_samples, n_features)
         Features. They are read in blocks; samples fewer than features are copied.
     rows : array of int, shape (n_rows,)
         The samples that count.
@@ -49,7 +50,7 @@ def fit_content(X: NDArray[np.float32], rows: np.ndarray, n_components: int = N_
     return np.vstack([directions, -mean @ directions]).astype(np.float32)
 
 
-def _blocks(X: NDArray[np.float32], rows: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(X: np.ndarray | Features, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Walk over some samples."""
     for start in range(0, len(rows), BLOCK_ROWS):
         yield X[rows[start : start + BLOCK_ROWS]]

@@ -11,6 +11,8 @@ import torch
 from sklearn.utils import check_array
 from torch import Tensor
 
+from sklearn_annoser._features import Features, is_streamed, select_rows
+from sklearn_annoser._features import check_features as check_streamed
 from sklearn_annoser._validation import check_number, check_sample_weight, is_array_like
 from sklearn_annoser.network._torch_state import generator
 from sklearn_annoser.ratings import Ratings
@@ -56,7 +58,7 @@ class RatingsDataset(torch.utils.data.Dataset):
     Parameters
     ----------
     X : Tensor or array, shape (n_samples, n_features)
-        Features, all finite. A float32 array is shared, not copied.
+        Features, all finite. They are shared, not copied: of others than C-contiguous float32 the rows of a batch are.
     y : Ratings
         Ratings of the samples, on a scale of about -1 to 1.
     consensus_head : bool, default=False
@@ -115,7 +117,7 @@ class RatingsDataset(torch.utils.data.Dataset):
             weight = np.concatenate([weight, self._consensus_weights[rows]])
         heads, position = np.unique(codes, return_inverse=True)
         batch = Batch(
-            X=self.X.index_select(0, torch.from_numpy(rows)),
+            X=rows_of(self.X, rows),
             heads=torch.from_numpy(heads.astype(np.int64)),
             pairs=torch.from_numpy(samples * len(heads) + position),
             y=torch.from_numpy(values),
@@ -262,10 +264,24 @@ class _Shared:
         self.__array_interface__ = X.__array_interface__ | {"data": (X.ctypes.data, False)}
 
 
-def check_features(X: Any) -> Tensor:
-    """Return finite features, (n_samples, n_features), as a float32 tensor; of a dataset those of its samples."""
+def rows_of(X: Tensor | Features, rows: slice | np.ndarray) -> Tensor:
+    """Return some samples as a float32 tensor."""
+    if isinstance(X, Features):
+        return as_tensor(X[rows])
+    return X[rows] if isinstance(rows, slice) else X.index_select(0, torch.from_numpy(rows))
+
+
+def some_of(X: Tensor | Features, rows: np.ndarray) -> Features:
+    """Return some samples, not copied."""
+    return select_rows(X if isinstance(X, Features) else X.numpy(), rows)
+
+
+def check_features(X: Any) -> Tensor | Features:
+    """Return finite features, (n_samples, n_features), as a float32 tensor, or streamed; of a dataset its samples'."""
+    if isinstance(X, Features):
+        return X
     if isinstance(X, RatingsDataset):
-        return X.X[torch.from_numpy(X.rows)]
+        return some_of(X.X, X.rows)
     if not isinstance(X, Tensor):
         if not is_array_like(X):
             raise TypeError(
@@ -273,6 +289,8 @@ def check_features(X: Any) -> Tensor:
                 "dataset collect the features of all samples in one array."
             )
         with np.errstate(over="ignore"):  # what float32 does not hold is refused as infinite
+            if is_streamed(X) and X.ndim == 2 and X.size:
+                return check_streamed(X)
             return as_tensor(check_array(X, dtype=np.float32))
     if X.ndim != 2 or not X.numel() or X.is_complex() or X.layout != torch.strided:
         raise ValueError(

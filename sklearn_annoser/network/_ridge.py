@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_annoser._features import Features
+
 BLOCK_ROWS = 1024
 PENALTIES = 10.0 ** np.arange(-4, 5, 0.5)  # times the mean eigenvalue of the standardized features
 LEAST_FREEDOM = 0.01  # of the samples: what is left to judge by
 NEGLIGIBLE = 1e-6  # of the largest eigenvalue of float32 features: noise of their last digits
 
 
-def fit_ridge(X: NDArray[np.float32], y: np.ndarray, weight: np.ndarray | None = None) -> NDArray[np.float32]:
+def fit_ridge(X: np.ndarray | Features, y: np.ndarray, weight: np.ndarray | None = None) -> NDArray[np.float32]:
     r"""Fit a ridge regression for each output, with the penalty of the least generalized cross-validation error.
 
     Features are standardized, so their scales do not matter. From the eigenvectors of their Gram matrix, or of that of
@@ -23,7 +25,7 @@ def fit_ridge(X: NDArray[np.float32], y: np.ndarray, weight: np.ndarray | None =
 
     Parameters
     ----------
-    X : array of float32, shape (n_samples, n_features)
+    X : array of float32, or Features, shape (n_samples, n_features)
         Features. They are read in blocks; samples fewer than features are copied.
     y : array, shape (n_samples, n_outputs)
         Targets, NaN where there are none.
@@ -42,7 +44,7 @@ def fit_ridge(X: NDArray[np.float32], y: np.ndarray, weight: np.ndarray | None =
 
 
 def fit_tuned_ridge(
-    X: NDArray[np.float32],
+    X: np.ndarray | Features,
     y: np.ndarray,
     weight: np.ndarray | None,
     splits: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -88,7 +90,7 @@ def fit_tuned_ridge(
 
 
 def _solvers(
-    X: NDArray[np.float32], y: np.ndarray, weight: np.ndarray | None
+    X: np.ndarray | Features, y: np.ndarray, weight: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, _Eigen, np.ndarray]]:
     """Walk over outputs that the same samples have, which share the eigenvectors, and their targets."""
     weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -113,7 +115,7 @@ def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
 class _Eigen:
     """Eigenvectors of standardized features, of some samples with weights."""
 
-    def __init__(self, X: NDArray[np.float32], rows: np.ndarray, weight: np.ndarray) -> None:
+    def __init__(self, X: np.ndarray | Features, rows: np.ndarray, weight: np.ndarray) -> None:
         self.X, self.rows, self.weight = X, rows, weight
         total = sum((each * self.weight[at, None]).sum(0, dtype=np.float64) for at, each in self._blocks())
         self.mean = total / len(rows)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_annoser.network._data import RatingsDataset
+from sklearn_annoser.network._data import RatingsDataset, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def cut_batch(dataset: RatingsDataset, rows: Sequence[np.ndarray]) -> StackBatch
     y, weight = np.zeros((2, n_members, values.shape[1], n_ratings), dtype=np.float32)
     y[member, :, slot] = values
     weight[member, :, slot] = 1 if weights is None else weights
-    X = dataset.X.index_select(0, torch.from_numpy(filled.ravel())).view(n_members, n_samples, -1)
+    X = rows_of(dataset.X, filled.ravel()).view(n_members, n_samples, -1)
     return StackBatch(X, *map(torch.from_numpy, (heads, pairs, y, weight)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_annoser.metrics._within import within_correlation
-from sklearn_annoser.network._data import RatingsDataset
+from sklearn_annoser.network._data import RatingsDataset, some_of
 from sklearn_annoser.network._net import MultiHeadNet
 from sklearn_annoser.network._torch_state import plain_torch
 from sklearn_annoser.ratings import Ratings
@@ -120,7 +120,8 @@ def _tune(
 def _score_unseen(nets: Sequence[MultiHeadNet], dataset: RatingsDataset, held_out: Sequence[np.ndarray]) -> float:
     """Return how well the ratings of all parts are predicted, each part by the net that has not seen it."""
     predicted = [
-        _predict_ratings(net, dataset.X[rows], dataset.ratings[rows]) for net, rows in zip(nets, held_out, strict=True)
+        _predict_ratings(net, some_of(dataset.X, rows), dataset.ratings[rows])
+        for net, rows in zip(nets, held_out, strict=True)
     ]
     return float(within_correlation(np.concatenate(predicted), dataset.ratings[np.concatenate(held_out)]).mean())
 

@@ -16,4 +16,5 @@ class Joint(Strategy):
 
     def choose(self, scores: np.ndarray, rng: np.random.RandomState | None = None) -> np.ndarray:
         """Return the best one, of equal ones the first."""
-        return for_all_outputs(scores.sum(axis=2).argmax(axis=1)[:, None], scores.shape[2])
+        best = [each.sum(axis=1).argmax() for each in scores]  # one by one: a sum for all would be half of the scores
+        return for_all_outputs(np.array(best)[:, None], scores.shape[2])
