@@ -43,6 +43,7 @@ SCALED = {
     "N_HEADS": _axes,
     "SHIFTS": _crossed,
     "FEW_ITEMS": _crossed,
+    "OWN_ITEMS": _crossed,
     "CONSENSUS_DEVIATION": _crossed,
     "LEAST_ITEM": _crossed,
     "MOST_ITEMS": _crossed,

@@ -137,7 +137,7 @@ def plain_blend(hidden, heads, ratings, prior):
                 expected = seen @ shared @ seen.T + (codes[:, None] == codes) * (seen @ own @ seen.T)
                 expected += of_item * (rows[:, None] == rows)
                 expected += np.eye(len(seen)) * ((1 - b**2) * total - of_item)
-                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * min(few, 1 + together * (few - 1))
+                before = -0.5 * (z / 0.4) ** 2 - step * np.log(2) * min(few, 1.5 + together * (few - 1.5))
                 told.append(before + multivariate_normal(seen @ start, expected).logpdf(values))
                 pull = np.linalg.inv(expected) @ (values - seen @ start)
                 solutions.append(

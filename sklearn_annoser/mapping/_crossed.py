@@ -21,6 +21,7 @@ __all__ = ["CrossedModel", "Shared"]
 CONSENSUS = np.tanh([0.1, 0.2, 0.35, 0.55, 0.85, 1.25, 1.8])  # correlation of the ratings with the consensus
 CONSENSUS_DEVIATION = 0.4  # of its Fisher's z from that of the source
 SHIFTS = np.array([0.0, 0.03, 0.1, 0.3, 1.0])  # of the ratings' variance: what the corpus has of its own
+OWN_ITEMS = 100  # are what a few items count for which nobody else has rated
 FEW_ITEMS = 150  # with so many each larger shift is half as probable as the one before; with many, as probable
 LEAST_ITEM = 0.02  # of the ratings' variance: what an item has that neither consensus nor content tells
 MOST_ITEMS = 2000  # have an effect of their own: those that were rated most often
@@ -124,11 +125,11 @@ class CrossedModel:
         """Return the number of times that each larger shift is half as probable as the one before, for few items.
 
         What several people see in a few items may be these items' alone. Where each has rated items of their own, there
-        is no more to doubt than with `FEW_ITEMS` of them.
+        is no more to doubt than with `OWN_ITEMS` of them.
         """
-        doubt = FEW_ITEMS / max(self.n_items, 1)
+        doubt, least = FEW_ITEMS / max(self.n_items, 1), FEW_ITEMS / OWN_ITEMS
         together = np.mean(self.item >= 0) if len(self.item) else 0.0
-        return float(min(doubt, 1 + together * (doubt - 1)))
+        return float(min(doubt, least + together * (doubt - least)))
 
     def shared(self) -> list[Shared]:
         """Return what all have in common, for each correlation with the consensus."""

@@ -179,8 +179,8 @@ def test_few_items_are_doubted_where_several_people_have_rated_them():
 
     few, many = np.random.RandomState(0).normal(size=(50, 3)), np.random.RandomState(0).normal(size=(300, 3))
     assert doubt(few) == pytest.approx(3)  # 150 / 50
-    assert doubt(few[:, :1]) == pytest.approx(1)
+    assert doubt(few[:, :1]) == pytest.approx(1.5)
     half = few.copy()
     half[:25, 1:], half[25:, 2:] = np.nan, np.nan  # 25 ratings of items of one's own, 50 of shared ones
-    assert doubt(half) == pytest.approx(1 + 50 / 75 * 2)
+    assert doubt(half) == pytest.approx(1.5 + 50 / 75 * 1.5)
     assert doubt(many) == doubt(many[:, :1]) == pytest.approx(0.5)
