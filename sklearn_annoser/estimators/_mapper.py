@@ -15,6 +15,7 @@ from sklearn_annoser._validation import check_groups, check_number, check_option
 from sklearn_annoser.estimators._completion import CompletesRatings
 from sklearn_annoser.estimators._known import ON_UNKNOWN
 from sklearn_annoser.estimators._mapping_table import forecast_columns, mapping_table
+from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
 from sklearn_annoser.estimators._source import split_source, take_rows, with_frozen_steps
 from sklearn_annoser.mapping import (
     CALIBRATIONS,
@@ -173,7 +174,7 @@ class AnnotatorMapper(CompletesRatings):
             )
         self.outputs_ = tuple(source.outputs_)
         checked, ratings = self._check_X_y(X, y, annotators, skip_check_array=steps is not None)
-        X = checked if isinstance(checked, Features) else X
+        X = _as_source_takes_it(source, X, checked)
         if not ratings.n_ratings:
             raise ValueError("y has no ratings: there is nobody to enrol.")
         self._warn_if_lost(y, annotators, ratings)
@@ -304,9 +305,9 @@ class AnnotatorMapper(CompletesRatings):
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
     def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        steps, _ = split_source(self.estimator)  # features of a pipeline are its own affair, and only counted here
+        steps, source = split_source(self.estimator)  # features of a pipeline are its own affair, and only counted here
         checked = validate_features(self, X, reset=False, skip_check_array=steps is not None)
-        yield from self._walk_hidden(checked if isinstance(checked, Features) else X)
+        yield from self._walk_hidden(_as_source_takes_it(source, X, checked))
 
     def _walk_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over the hidden features of X, in blocks."""
@@ -321,6 +322,11 @@ class AnnotatorMapper(CompletesRatings):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mapping_")
+
+
+def _as_source_takes_it(source: Any, X: Any, checked: Any) -> Any:
+    """Return X as it was given, or as features that are streamed if the source is one that streams."""
+    return checked if isinstance(checked, Features) and isinstance(source, AnnotatorMappedRegressor) else X
 
 
 def _gathered(blocks: Iterator[np.ndarray], n: int) -> np.ndarray:
