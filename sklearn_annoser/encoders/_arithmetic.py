@@ -93,9 +93,14 @@ def round_network(network: nn.Module, dtype: torch.dtype) -> None:
             module.register_forward_hook(lambda module, args, output: output.to(dtype))
 
 
-def check_rounding(exact: Sequence[Tensor], rounded: Sequence[Tensor], dtype: torch.dtype) -> None:
+def farthest(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
+    """Return how far hidden states are off, relative to how the right ones spread; of several the most."""
+    return max(_relative(ours, theirs) for ours, theirs in zip(found, exact, strict=True))
+
+
+def check_rounding(found: Sequence[Tensor], exact: Sequence[Tensor], dtype: torch.dtype) -> None:
     """Raise if hidden states in another dtype are farther from those in float32 than rounding explains."""
-    off = max(_relative(ours, theirs) for ours, theirs in zip(rounded, exact, strict=True))
+    off = farthest(found, exact)
     if not off < MOST_OFF:
         name = str(dtype).removeprefix("torch.")
         raise ValueError(

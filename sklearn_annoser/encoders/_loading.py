@@ -89,8 +89,7 @@ def _load_model(kind: str, source: Source, device: torch.device, dtype: torch.dt
     make = TextModel if kind == "text" else WhisperModel if config.model_type == "whisper" else ConvolutionalModel
     model = make(network, processor, device=device)
     model.fingerprint = fingerprint
-    if dtype != model.dtype:
-        model.round(dtype)
+    model.prepare(dtype)
     return model
 
 

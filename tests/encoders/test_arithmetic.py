@@ -10,6 +10,7 @@ from torch import nn
 from sklearn_annoser import SpeechEncoder, TextEncoder
 from sklearn_annoser.encoders import _arithmetic, _loading
 from sklearn_annoser.encoders._arithmetic import check_float32, plain_arithmetic
+from sklearn_annoser.encoders._products import Product
 from tests.encoders.conftest import load, save_speech
 
 CPU = torch.device("cpu")
@@ -162,7 +163,8 @@ def test_grouped_convolutions_in_bfloat16_are_not_used(wavlm, waves, monkeypatch
 @pytest.mark.parametrize("kind", ["speech", "text"])
 def test_a_network_that_is_wrong_in_bfloat16_is_noticed_when_it_is_loaded(wavlm, bert, monkeypatch, kind):
     _loading._load_model.cache_clear()
-    monkeypatch.setattr(nn.Linear, "forward", broken(nn.Linear.forward, lambda layer, x: x.dtype == torch.bfloat16))
+    for layer in (nn.Linear, Product):
+        monkeypatch.setattr(layer, "forward", broken(layer.forward, lambda layer, x: x.dtype == torch.bfloat16))
     folder = wavlm if kind == "speech" else bert
     with pytest.raises(ValueError, match=r"dtype='bfloat16' gives wrong vectors .* off by \d+% .* dtype=\"float32\""):
         load(kind, folder, dtype="bfloat16")
