@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,12 +94,29 @@ def round_network(network: nn.Module, dtype: torch.dtype) -> None:
             module.register_forward_hook(lambda module, args, output: output.to(dtype))
 
 
-def check_rounding(exact: Sequence[Tensor], rounded: Sequence[Tensor], dtype: torch.dtype) -> None:
+def farthest(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
+    """Return how far hidden states are off, relative to how the right ones spread; of several the most."""
+    return max(_relative(ours, theirs) for ours, theirs in zip(found, exact, strict=True))
+
+
+class RoundingError(ValueError):
+    """What a network calculates in another dtype is wrong."""
+
+
+def fast_dtype(device: torch.device) -> str:
+    """Return the name of the dtype that products are fastest in, as the device's instructions tell."""
+    if device.type == "cpu":
+        told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bfloat16" if told.get("avx512_bf16") or told.get("amx_bf16") else "float32"
+    return "bfloat16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
+
+
+def check_rounding(found: Sequence[Tensor], exact: Sequence[Tensor], dtype: torch.dtype) -> None:
     """Raise if hidden states in another dtype are farther from those in float32 than rounding explains."""
-    off = max(_relative(ours, theirs) for ours, theirs in zip(rounded, exact, strict=True))
+    off = farthest(found, exact)
     if not off < MOST_OFF:
         name = str(dtype).removeprefix("torch.")
-        raise ValueError(
+        raise RoundingError(
             f"dtype={name!r} gives wrong vectors of this model on this machine, off by {off:.0%} of how they differ. "
             'Use dtype="float32".'
         )

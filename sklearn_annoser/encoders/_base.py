@@ -24,7 +24,7 @@ from sklearn_annoser.encoders._cache import Cache, CacheInfo, NoCache, VectorCac
 from sklearn_annoser.encoders._loop import Failures, embed
 
 ON_ERROR = ("raise", "nan", "skip_warn")
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "auto")
 COMBINE = ("concat", "mean")
 RECIPE_VERSION = 2  # to be raised whenever the same utterance would get another vector
 
@@ -91,7 +91,8 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
         """
         self._check_parameters()
         self._check_items(self._check_column(X, reset=True))
-        model = self._load()
+        model = self._load(self.dtype)
+        self.dtype_ = str(model.dtype).removeprefix("torch.")
         self.layers_ = check_layers(self.layers, model.n_layers)
         self.fingerprint_ = model.fingerprint
         self.model_type_ = model.model_type
@@ -263,7 +264,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ model and cache
 
-    def _load(self) -> Any:
+    def _load(self, dtype: str) -> Any:
         """Return the model of this process, which is loaded once; importing torch and transformers takes a while."""
         from sklearn_annoser.encoders._loading import load_model
 
@@ -273,17 +274,21 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
             revision=self.revision,
             local_files_only=self.local_files_only,
             device=self.device,
-            dtype=self.dtype,
+            dtype=dtype,
         )
 
     def _model(self) -> Any:
         """Return the model that the encoder was fitted with."""
-        model = self._load()
+        model = self._load(self._dtype())
         if model.fingerprint != self.fingerprint_:
             raise ValueError(
                 f"model {str(self.model)!r} is not the one that the encoder was fitted with: fit it again."
             )
         return model
+
+    def _dtype(self) -> str:
+        """Return what is calculated in: by every worker the same, whatever is fast there."""
+        return self.dtype_ if self.dtype == "auto" else self.dtype
 
     def _cache(self) -> Cache:
         """Return the cache of this encoder's vectors."""
@@ -295,7 +300,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
             "layers": self.layers_,
             "combine": self.combine,
             "pooling": self.pooling,
-            "dtype": self.dtype,
+            "dtype": self._dtype(),
             **self._longest(),
         }
         return VectorCache(self.cache_dir, json.dumps(recipe, sort_keys=True))

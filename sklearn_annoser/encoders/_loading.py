@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sklearn_annoser._optional import import_transformers
-from sklearn_annoser.encoders._arithmetic import check_float32, plain_arithmetic
+from sklearn_annoser.encoders._arithmetic import RoundingError, check_float32, fast_dtype, plain_arithmetic
 from sklearn_annoser.encoders._files import State, folder_state, model_fingerprint, refuse_code
 from sklearn_annoser.encoders._models import UNUSED, ConvolutionalModel, FrozenModel, TextModel, WhisperModel
 
@@ -59,11 +59,22 @@ class Source(NamedTuple):
 def load_model(
     kind: str, model: Any, *, revision: str | None, local_files_only: bool, device: Any, dtype: str
 ) -> FrozenModel:
-    """Return the model of this process; it is loaded once, and anew when the files of its folder change."""
+    """Return the model of this process; it is loaded once, and anew when the files of its folder change.
+
+    The dtype "auto" is float32 where the fastest one is wrong.
+    """
     name = os.path.expanduser(os.fspath(model))
     found = check_device(device)
     files = folder_state(name) if os.path.isdir(name) else None
-    return _load_model(kind, Source(name, revision, local_files_only, files), found, getattr(torch, dtype))
+    source = Source(name, revision, local_files_only, files)
+    chosen = fast_dtype(found) if dtype == "auto" else dtype
+    try:
+        return _load_model(kind, source, found, getattr(torch, chosen))
+    except RoundingError as error:
+        if dtype != "auto":
+            raise
+        warnings.warn(f"{str(error).removesuffix('.')}, as dtype='auto' does now.", RuntimeWarning, stacklevel=4)
+        return _load_model(kind, source, found, torch.float32)
 
 
 @lru_cache(maxsize=N_LOADED)
@@ -89,8 +100,7 @@ def _load_model(kind: str, source: Source, device: torch.device, dtype: torch.dt
     make = TextModel if kind == "text" else WhisperModel if config.model_type == "whisper" else ConvolutionalModel
     model = make(network, processor, device=device)
     model.fingerprint = fingerprint
-    if dtype != model.dtype:
-        model.round(dtype)
+    model.prepare(dtype)
     return model
 
 

@@ -119,7 +119,7 @@ def embed_batches(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
                 vectors = dict(zip(inputs, rows, strict=True))
             for key in [key for key, vector in vectors.items() if not np.isfinite(vector).all()]:
                 del vectors[key]
-                broken[key] = ValueError(f"the model gives numbers that are not finite in {encoder.dtype}.")
+                broken[key] = ValueError(f"the model gives numbers that are not finite in {encoder._dtype()}.")
             yield vectors, broken
 
 

@@ -16,7 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from sklearn_annoser.encoders._arithmetic import check_rounding, plain_arithmetic, round_network
+from sklearn_annoser.encoders._arithmetic import (
+    MOST_OFF,
+    MOST_OFF_IN_FLOAT32,
+    check_rounding,
+    farthest,
+    plain_arithmetic,
+    round_network,
+)
+from sklearn_annoser.encoders._convolutions import Frames
+from sklearn_annoser.encoders._products import Replacement, replacements
 
 LAYER_LISTS = ("encoder.layers", "encoder.layer", "transformer.layer", "layers", "encoder.block", "block")
 UNUSED = ("pooler.", "masked_spec_embed", "embeddings.position_ids")  # weights that no vector depends on
@@ -50,13 +59,34 @@ class FrozenModel(ABC):
         self.hidden_size = config.hidden_size
         self.n_layers = config.num_hidden_layers
 
-    def round(self, dtype: torch.dtype) -> None:
-        """Calculate in another dtype from now on, if that is right on this machine."""
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Calculate in a dtype from now on, and the fastest way; both are tried, and given up where they are wrong."""
         with plain_arithmetic(self.device), torch.inference_mode():
-            exact = list(self.hidden_states(self.examples(), [self.n_layers], np.inf))
-            round_network(self.network, dtype)
-            self.dtype = dtype
-            check_rounding(exact, list(self.hidden_states(self.examples(), [self.n_layers], np.inf)), dtype)
+            exact = self._example_states()
+            quicker = self._quicker(dtype) if self.device.type == "cpu" else []
+            if dtype != self.dtype:
+                round_network(self.network, dtype)
+                self.dtype = dtype
+            most_off = MOST_OFF_IN_FLOAT32 if dtype == torch.float32 else MOST_OFF
+            for each in quicker:
+                each.do()
+            try:
+                is_right = farthest(self._example_states(), exact) < most_off
+            except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+                is_right = False
+            for each in reversed(quicker):
+                if not is_right or getattr(each.new, "weight_was_read", False):
+                    each.undo()
+            if dtype != torch.float32:  # what is wrong in float32 itself is found in the vectors
+                check_rounding(self._example_states(), exact, dtype)
+
+    def _quicker(self, dtype: torch.dtype) -> list[Replacement]:
+        """Return what may take the place of parts of the network, on a CPU."""
+        return list(replacements(self.network, dtype))
+
+    def _example_states(self) -> list[Tensor]:
+        """Return the last hidden states of the examples."""
+        return list(self.hidden_states(self.examples(), [self.n_layers], np.inf))
 
     @abstractmethod
     def examples(self) -> list[Any]:
@@ -209,6 +239,14 @@ class ConvolutionalModel(SpeechModel):
         for module in network.encoder.pos_conv_embed.modules():
             if isinstance(module, nn.BatchNorm1d) or type(module).__name__.endswith("PositionalConvLayer"):
                 module.register_forward_hook(lambda module, args, output: self._without_padding(output))
+
+    def _quicker(self, dtype: torch.dtype) -> list[Replacement]:
+        """Return what may take the place of parts of the network, the convolutions among them."""
+        found = super()._quicker(dtype)
+        with suppress(AttributeError, TypeError, ValueError):  # convolutions of another kind
+            frames = Frames(self.network.convolutions, dtype)
+            found.append(Replacement(self.network, "convolutions", self.network.convolutions, frames))
+        return found
 
     def front(self, wave: np.ndarray) -> Tensor:
         """Return what the convolutions make of one waveform, (n_frames, n_channels)."""

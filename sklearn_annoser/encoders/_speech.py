@@ -57,8 +57,9 @@ class SpeechEncoder(FrozenEncoder):
         Seconds of audio in a batch, padding included. None: 4 on a CPU, 320 on a GPU.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1" ...; "auto" takes a GPU if there is one.
-    dtype : {"float32", "bfloat16"}, default="float32"
-        What the network calculates in. Vectors are always float32.
+    dtype : {"float32", "bfloat16", "auto"}, default="float32"
+        What the network calculates in. Vectors are always float32. "auto": bfloat16 where the CPU (or GPU) has
+        instructions for it, and float32 where bfloat16 is wrong, with a warning.
     n_jobs : int, default=None
         Processes, or workers of joblib's backend (`joblib.parallel_config`). Each loads the model once.
     cache_dir : path, default=None
@@ -74,6 +75,8 @@ class SpeechEncoder(FrozenEncoder):
     ----------
     fingerprint_ : str
         Hash of the files that decide its vectors: weights, configuration, feature extractor.
+    dtype_ : str
+        What the network calculates in, chosen in `fit`.
     layers_ : list of int
         The layers, counted from 0.
     hidden_size_ : int

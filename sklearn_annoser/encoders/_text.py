@@ -50,6 +50,8 @@ class TextEncoder(FrozenEncoder):
     ----------
     fingerprint_ : str
         Hash of the files that decide its vectors: weights, configuration, tokenizer.
+    dtype_ : str
+        What the network calculates in, chosen in `fit`.
     layers_ : list of int
         The layers, counted from 0.
     hidden_size_ : int

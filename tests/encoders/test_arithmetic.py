@@ -1,5 +1,6 @@
 """Vectors are the same whatever is set in torch for something else, and what this machine gets wrong is noticed."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from sklearn_annoser import SpeechEncoder, TextEncoder
 from sklearn_annoser.encoders import _arithmetic, _loading
 from sklearn_annoser.encoders._arithmetic import check_float32, plain_arithmetic
+from sklearn_annoser.encoders._products import Product
 from tests.encoders.conftest import load, save_speech
 
 CPU = torch.device("cpu")
@@ -162,7 +164,8 @@ def test_grouped_convolutions_in_bfloat16_are_not_used(wavlm, waves, monkeypatch
 @pytest.mark.parametrize("kind", ["speech", "text"])
 def test_a_network_that_is_wrong_in_bfloat16_is_noticed_when_it_is_loaded(wavlm, bert, monkeypatch, kind):
     _loading._load_model.cache_clear()
-    monkeypatch.setattr(nn.Linear, "forward", broken(nn.Linear.forward, lambda layer, x: x.dtype == torch.bfloat16))
+    for layer in (nn.Linear, Product):
+        monkeypatch.setattr(layer, "forward", broken(layer.forward, lambda layer, x: x.dtype == torch.bfloat16))
     folder = wavlm if kind == "speech" else bert
     with pytest.raises(ValueError, match=r"dtype='bfloat16' gives wrong vectors .* off by \d+% .* dtype=\"float32\""):
         load(kind, folder, dtype="bfloat16")
@@ -190,3 +193,37 @@ def test_float32_of_fewer_digits_is_noticed(wavlm, monkeypatch, product):
         with pytest.raises(ValueError, match=r"float32 products on the device 'cpu' are off by .*_FPMATH_MODE"):
             load("speech", wavlm)
     check_float32(CPU)
+
+
+# ---------------------------------------------------------------------- dtype="auto"
+
+
+@pytest.mark.parametrize(
+    "has", [{}, {"avx512_f": True, "avx512_bf16": False}, {"avx512_bf16": True}, {"amx_bf16": True}]
+)
+def test_auto_is_bfloat16_where_the_cpu_has_instructions_for_it(bert, texts, tmp_path, monkeypatch, has):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    chosen = "bfloat16" if any(name.endswith("_bf16") and has[name] for name in has) else "float32"
+    encoder = TextEncoder(bert, dtype="auto", cache_dir=tmp_path).fit(texts)
+    assert encoder.dtype_ == chosen
+    vectors = encoder.transform(texts)
+    np.testing.assert_array_equal(vectors, TextEncoder(bert, dtype=chosen).fit_transform(texts))
+    same = TextEncoder(bert, dtype=chosen, cache_dir=tmp_path).fit(texts)
+    other = TextEncoder(bert, dtype=({"float32", "bfloat16"} - {chosen}).pop(), cache_dir=tmp_path).fit(texts)
+    assert (same.cache_info().n_vectors, other.cache_info().n_vectors) == (len(texts), 0)
+    assert "dtype='auto'" in repr(encoder)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)  # a worker on another machine
+    again = pickle.loads(pickle.dumps(encoder)).set_params(cache_dir=None)
+    np.testing.assert_array_equal(again.transform(texts), vectors)
+
+
+def test_auto_is_float32_where_bfloat16_is_wrong(bert, texts, monkeypatch):
+    right = TextEncoder(bert).fit_transform(texts)
+    _loading._load_model.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    for layer in (nn.Linear, Product):
+        monkeypatch.setattr(layer, "forward", broken(layer.forward, lambda layer, x: x.dtype == torch.bfloat16))
+    with pytest.warns(RuntimeWarning, match=r"dtype='bfloat16' gives wrong vectors .* Use dtype=\"float32\", as "):
+        encoder = TextEncoder(bert, dtype="auto").fit(texts)
+    assert encoder.dtype_ == "float32"
+    np.testing.assert_allclose(encoder.transform(texts), right, atol=1e-6)
