@@ -108,14 +108,19 @@ def make_plan(corpus: Corpus, *, budget: float = 20.0, with_encoders: bool = Tru
 def _plan_encoders(corpus: Corpus, share: float) -> dict[str, tuple[float, str, int]]:
     """Measure both encoders on noise, and on words of a few letters."""
     rng = np.random.RandomState(0)
-    wave = (0.1 * rng.normal(size=round(corpus.seconds * RATE))).astype(np.float32)
-    words = [" ".join(rng.choice(list("abcdefgh"), N_WORDS)) for _ in range(8)]
+
+    def waves(n: int) -> list[np.ndarray]:  # all different: what is the same is embedded but once
+        return list((0.1 * rng.normal(size=(n, round(corpus.seconds * RATE)))).astype(np.float32))
+
+    def texts(n: int) -> list[str]:
+        return [" ".join(words) for words in rng.choice(list("abcdefgh"), size=(n, N_WORDS))]
+
     with tempfile.TemporaryDirectory() as folder:
         speech, text = write_random_encoders(folder, size="base")
-        heard, read = WavLMEncoder(speech).fit([wave]), BertEncoder(text).fit(words)
+        heard, read = WavLMEncoder(speech).fit(waves(1)), BertEncoder(text).fit(texts(1))
         found = {
-            "encode audio": (_seconds(lambda n: heard.transform([wave] * n), share), "utterance"),
-            "encode text": (_seconds(lambda n: read.transform(words * n), share) / len(words), "utterance"),
+            "encode audio": (_seconds(lambda n: heard.transform(waves(n)), share), "utterance"),
+            "encode text": (_seconds(lambda n: read.transform(texts(n)), share), "utterance"),
         }
     return {step: (*told, corpus.n_utterances) for step, told in found.items()}
 

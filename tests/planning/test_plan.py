@@ -32,7 +32,11 @@ def test_encoders_are_timed_an_utterance(monkeypatch):
     pytest.importorskip("transformers")
     write, sizes = _plan.write_random_encoders, []
     monkeypatch.setattr(_plan, "write_random_encoders", lambda folder, size: [sizes.append(size), write(folder)][1])
+    seen = []
+    embed = _plan.BertEncoder.transform
+    monkeypatch.setattr(_plan.BertEncoder, "transform", lambda self, X: [seen.extend(X), embed(self, X)][1])
     found = _plan._plan_encoders(Corpus(hours=1, annotators=3, seconds=1), 0.01)
+    assert len(set(seen)) == len(seen)  # what is the same is embedded but once
     assert sizes == ["base"]
     assert list(found) == ["encode audio", "encode text"]
     assert all(seconds > 0 and unit == "utterance" and n == 3600 for seconds, unit, n in found.values())
