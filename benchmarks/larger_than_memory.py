@@ -94,7 +94,8 @@ def main() -> None:
         timed("predict all", lambda: model.predict(X))
         timed("map and predict all", lambda: mapper.predict(X, annotator=0))
         size = X.nbytes / 2**20
-    print_table(f"{options.samples} x {options.features} of {options.dtype}", pd.DataFrame(steps).T, digits=1)
+    table = pd.DataFrame(steps).T.rename_axis("step")
+    print_table(f"{options.samples} x {options.features} of {options.dtype}", table, digits=1)
     peak = max(step["peak MB"] for step in steps.values())
     print(f"\nfeatures on disk: {size:.0f} MB, as float32 {4 * options.samples * options.features / 2**20:.0f} MB")
     print(f"peak of anonymous memory beyond the libraries / features on disk: {peak / size:.2f}")

@@ -189,3 +189,14 @@ def test_outputs_without_names_go_by_position():
     assert model.select_annotator(features, values) == model.select_annotator(
         features, pd.DataFrame(values, columns=list(model.outputs_))
     )
+
+
+def test_only_the_error_of_a_single_rating_has_a_scale():
+    scale = UnitScale(np.zeros(2), np.array([2.0, 0.5]), np.array([[-2.0, 2.0], [-0.5, 0.5]]), is_declared=True)
+    scores = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    counts = np.array([[1, 4], [3, 3], [1, 1]])
+    found = scale.scores_from_unit(scores, counts)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.where(counts[:, None] == 1, scores * scale.half, scores))
+    np.testing.assert_array_equal(scores.ravel(), np.arange(12))
+    assert scale.scores_from_unit(scores, counts + 1) is scores

@@ -172,3 +172,26 @@ def test_constant_ratings_and_nobody_at_all_give_the_prior():
     _, told = forecast((hidden, truth, Ratings.from_dense(values)), heads, prior)
     assert np.isfinite(told.score).all()
     assert (told.low < told.score).all()
+
+
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "blend"])
+def test_how_many_are_looked_at_together_changes_no_number(strategy, monkeypatch):
+    heads, prior = make_source()
+    case = make_annotators(9, 12, 1.0, seed=4)
+    _, whole = forecast(case, heads, prior, strategy=strategy)
+    monkeypatch.setattr("sklearn_annoser.mapping._forecast.BLOCK_TARGETS", 4)
+    _, parts = forecast(case, heads, prior, strategy=strategy)
+    for name in ("score", "low", "high"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n"])
+def test_who_is_chosen_without_some_ratings_is_who_is_chosen_of_the_others(strategy, monkeypatch):
+    monkeypatch.setattr("sklearn_annoser.mapping._scores.BLOCK_ROWS", 5)
+    heads, prior = make_source()
+    hidden, _, ratings = make_annotators(7, 6, 1.0, seed=4)
+    enroller, rng = Enroller(heads, prior, strategy, n_heads=2), np.random.RandomState(0)
+    left_out = np.arange(ratings.n_ratings) % 3 == 0
+    left_out[ratings.codes == 2] = np.arange(6) > 0  # one rating
+    again = enroller.but(min_ratings=1).enrol(hidden, ratings.keep_ratings(~left_out))
+    np.testing.assert_array_equal(enroller.enrol(hidden, ratings).heads_without(left_out, rng), again.heads)
