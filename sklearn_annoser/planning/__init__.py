@@ -2,4 +2,8 @@
 
 from sklearn_annoser.planning._plan import Corpus, describe_plan, make_plan
 
-__all__ = ["Corpus", "describe_plan", "make_plan"]
+__all__ = [
+    "Corpus",
+    "describe_plan",
+    "make_plan",
+]

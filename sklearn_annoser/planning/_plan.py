@@ -92,7 +92,7 @@ def make_plan(corpus: Corpus, *, budget: float = 20.0, with_encoders: bool = Tru
     >>> plan = make_plan(Corpus(hours=1, annotators=50), budget=0.1, with_encoders=False)
     >>> plan.index.tolist()
     ['train one network', 'train a committee', 'map to the most similar', 'blend, and forecast', 'predict']
-    >>> (plan["seconds"] == plan["measured"] * plan["n_units"]).all()
+    >>> bool((plan["seconds"] == plan["measured"] * plan["n_units"]).all())
     True
     """
     share = budget / (7 if with_encoders else 5)
