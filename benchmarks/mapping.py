@@ -1,12 +1,14 @@
 """Time the mapping of many new annotators to many known ones, and its memory, beside the blend of version 0.1.0.
 
-    python benchmarks/mapping.py [--people 500] [--heads 12913] [--rounds 3]
+    python benchmarks/mapping.py [--people 500] [--heads 12913] [--rounds 3] [--only-blend]
 
 Each new annotator has 20 ratings of two outputs. The heads are those of one network (256 hidden features), or of a
 committee (five networks, five columns of the consensus, the ridge's and 128 of content: 1,414). Told are the mapping to
 the most similar head, and what its confidence (100 resamples) and its forecast take beside it; the blend of version
 0.1.0; and the blend and what its forecast takes. The rounds of all alternate; a ratio is to the mapping to the same
-heads, the median over rounds. Memory is what is allocated at most, beyond heads and features, in megabytes.
+heads, the median over rounds. With --only-blend the heads are those of one network, and only the blend and its
+forecast are told, which keep no score of each pair. Memory is what is allocated at most, beyond heads and features, in
+megabytes.
 """
 
 from __future__ import annotations
@@ -67,11 +69,16 @@ def steps(hidden: np.ndarray, heads: np.ndarray, prior: Prior, ratings: Ratings)
 
 
 def main() -> None:
-    options = command_line(__doc__, people=500, heads=12913, rounds=3).parse_args()
+    parser = command_line(__doc__, people=500, heads=12913, rounds=3)
+    parser.add_argument("--only-blend", action="store_true")
+    options = parser.parse_args()
     timed = {}
-    for name, width in WIDTHS.items():
+    left_out = {("committee", "former blend")}
+    for name, width in list(WIDTHS.items())[: 1 if options.only_blend else None]:
         each = steps(*make_case(*width, options.people, options.heads))
-        timed |= {(name, step): do for step, do in each.items() if (name, step) != ("committee", "former blend")}
+        if options.only_blend:
+            each = {step: each[step] for step in ("blend", "the blend's forecast")}
+        timed |= {(name, step): do for step, do in each.items() if (name, step) not in left_out}
     seconds: dict[tuple[str, str], list[float]] = {name: [] for name in timed}
     peaks = {}
     for number in range(options.rounds + 1):
@@ -86,7 +93,8 @@ def main() -> None:
                 peaks[name] = tracemalloc.get_traced_memory()[1] / 2**20
                 tracemalloc.stop()
     times = pd.DataFrame(seconds)
-    ratios = {name: (times[name] / times[name[0], PLAIN]).median() for name in timed}
+    unit = "blend" if options.only_blend else PLAIN
+    ratios = {name: (times[name] / times[name[0], unit]).median() for name in timed}
     print_table(
         f"{options.people} people, {options.heads} heads",
         pd.DataFrame({"seconds": times.median(), "ratio": pd.Series(ratios), "memory": pd.Series(peaks)}).rename_axis(

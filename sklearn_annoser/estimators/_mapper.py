@@ -225,7 +225,7 @@ class AnnotatorMapper(CompletesRatings):
         ratings, taken = start.ratings, take_rows(X, rated, lazily=steps is None)
 
         def start_without(rows: np.ndarray) -> np.ndarray:
-            return start.heads_without(np.isin(ratings.rows, rows), np.random.RandomState(seed))
+            return next(start.heads_without([np.isin(ratings.rows, rows)], np.random.RandomState(seed)))
 
         tuned = source.with_heads(ratings.annotators, self._unit_scale.heads_from_unit(start.heads))
         self.tuned_ = tuned.set_params(random_state=seed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklearn_annoser.mapping._enroller import Mapping
+from sklearn_annoser.mapping._enroller import Mapping, comparable
+from sklearn_annoser.mapping._scores import MOST_CONTENDERS, contenders
 from sklearn_annoser.ratings import ratings_by_annotator
 
 __all__ = ["bootstrap_heads", "confidences"]
 
 BLOCK_HEADS = 2048
-MOST_JUDGES = 1024  # of the known heads, evenly spread: a share of them is as good as a share of all
+MOST_JUDGES = 512  # of the known heads, evenly spread: a share of them is as good as a share of all
 
 
 def confidences(mapping: Mapping, *, n_bootstrap: int = 100, rng: np.random.RandomState) -> np.ndarray:
@@ -32,11 +33,13 @@ def confidences(mapping: Mapping, *, n_bootstrap: int = 100, rng: np.random.Rand
     found = np.full(ratings.n_annotators, np.nan)
     if not rule.ranks or n_bootstrap == 0:
         return found
+    scores = comparable(mapping.scores, ratings, rule)
     for target, mine in enumerate(ratings_by_annotator(ratings)):
         _, found[target] = bootstrap_heads(
             mapping.hidden[ratings.rows[mine]],
             mapping.enroller.heads,
             ratings.values[mine],
+            scores=scores[target],
             by_output=rule.by_output,
             n_bootstrap=n_bootstrap,
             rng=rng,
@@ -49,6 +52,7 @@ def bootstrap_heads(
     heads: np.ndarray,
     values: np.ndarray,
     *,
+    scores: np.ndarray | None = None,
     by_output: bool = False,
     n_bootstrap: int = 100,
     rng: np.random.RandomState,
@@ -56,7 +60,8 @@ def bootstrap_heads(
     """Tell a clear choice from a lucky one: choose again on resampled ratings, judge on those left out.
 
     Each resample (with replacement) chooses its best head; the ratings that it left out rank that head among all
-    others; of more than 1,024 known heads, among as many that are evenly spread.
+    others. Of more than 512 known heads those compete that score best with all ratings, and as many that are evenly
+    spread are what they are compared with.
 
     Parameters
     ----------
@@ -66,6 +71,8 @@ def bootstrap_heads(
         Heads of the known annotators.
     values : array, shape (n_ratings, n_outputs)
         The ratings; NaN where an output was not rated.
+    scores : array, shape (n_heads, n_outputs), default=None
+        The heads' scores with all ratings, if they are known.
     by_output : bool, default=False
         Whether to choose for each output on its own, and average over the outputs whose ratings differ; else by the sum
         of the outputs' CCC.
@@ -86,16 +93,19 @@ def bootstrap_heads(
     if n < 3 or len(heads) < 2 or n_bootstrap == 0:
         return np.zeros(len(heads)), np.nan
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)  # (n_bootstrap, n_ratings)
-    judges = np.unique(np.linspace(0, len(heads) - 1, min(len(heads), MOST_JUDGES)).astype(int))
+    judges = np.arange(0, len(heads), -(-len(heads) // MOST_JUDGES))
     wins, confidences = [], []
     for outputs in [[output] for output in range(heads.shape[1])] if by_output else [list(range(heads.shape[1]))]:
-        seen, rated = hidden[:, outputs], values[:, outputs]
-        inside = _resampled_ccc(seen, heads[:, outputs], rated, counts)
-        best = inside.argmax(axis=1)
-        compared = np.concatenate([np.unique(best), judges])
-        outside = _resampled_ccc(seen, heads[compared][:, outputs], rated, counts == 0)
-        own = outside[np.arange(n_bootstrap), np.searchsorted(compared[: len(compared) - len(judges)], best)][:, None]
-        outside = outside[:, len(compared) - len(judges) :]
+        part = slice(outputs[0], outputs[-1] + 1)
+        seen, rated, rivals = hidden[:, part], values[:, part], heads[:, part]
+        told = _resampled_ccc(seen, rivals, rated, np.ones((1, n))).T if scores is None else scores[:, part]
+        some = contenders(told, by_output=False, n=MOST_CONTENDERS)
+        inside = _resampled_ccc(seen, rivals[some], rated, counts)
+        best = some[inside.argmax(axis=1)]
+        winners, of_winners = np.unique(best, return_inverse=True)
+        # In one product: else a head would differ from itself by its last digits.
+        outside = _resampled_ccc(seen, rivals[np.concatenate([winners, judges])], rated, counts == 0)
+        own, outside = outside[np.arange(n_bootstrap), of_winners][:, None], outside[:, len(winners) :]
         # A resample tells something if its ratings differ, both those that choose and those that judge.
         telling = np.flatnonzero((np.ptp(inside, axis=1) > 0) & (np.ptp(outside, axis=1) > 0))
         if not len(telling):

@@ -9,7 +9,9 @@ and new annotators ("targets") as `Ratings` of the samples of ``hidden``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,9 @@ from sklearn_annoser._validation import check_number, check_option
 from sklearn_annoser.mapping._calibrate import CALIBRATIONS, calibrate_heads
 from sklearn_annoser.mapping._known import Known
 from sklearn_annoser.mapping._prior import Prior
-from sklearn_annoser.mapping._scores import score_heads, scores_in_blocks
+from sklearn_annoser.mapping._scores import MOST_CONTENDERS, contenders, score_heads, score_one
 from sklearn_annoser.mapping.strategies import STRATEGIES, Strategy
-from sklearn_annoser.ratings import Ratings, count_by_output
+from sklearn_annoser.ratings import Ratings, count_by_output, ratings_by_annotator
 
 __all__ = ["Enroller", "Mapping"]
 
@@ -117,13 +119,6 @@ class Enroller:
         chosen = rule.choose(comparable(scores, ratings, rule), rng)
         return self._serve(hidden, ratings, scores, chosen)
 
-    def _chosen(self, hidden: np.ndarray, ratings: Ratings) -> np.ndarray:
-        """Return whom a strategy chooses that ranks, by scores that are not kept."""
-        overruled = _overruled(ratings, self.rule)
-        blocks = scores_in_blocks(hidden, self.heads, ratings)
-        found: list[Any] = [self.rule.choose(_without(scores, overruled[part])) for part, scores in blocks]
-        return np.concatenate(found)
-
     def _serve(self, hidden: np.ndarray, ratings: Ratings, scores: np.ndarray, chosen: np.ndarray | None) -> Mapping:
         """Return what becomes of new annotators, given the known heads that were chosen for them."""
         heads = self.rule.combine(self.known, chosen, hidden, ratings)
@@ -199,31 +194,47 @@ class Mapping:
         enroller = self.enroller.but(calibration="affine")
         return replace(self, enroller=enroller, heads=heads.astype(self.heads.dtype), slope=slope, offset=offset)
 
-    def heads_without(self, left_out: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-        """Map again without some ratings, so that these can judge what comes of it.
+    def heads_without(self, left_out: Sequence[np.ndarray], rng: np.random.RandomState) -> Iterator[np.ndarray]:
+        """Map again without some ratings, then without others, so that these can judge what comes of it.
 
         Who could not be mapped with all ratings is not mapped now.
 
         Parameters
         ----------
-        left_out : array of bool, shape (n_ratings,)
-            Which ratings to do without.
+        left_out : sequence of array of bool, shape (n_ratings,)
+            Which ratings to do without, each time.
         rng : RandomState
             For what is drawn at random.
 
-        Returns
-        -------
+        Yields
+        ------
         array, shape (n_targets, n_outputs, n_hidden + 1)
         """
-        others = self.ratings.keep_ratings(~left_out)
         enroller = self.enroller.but(min_ratings=1)
-        if enroller.rule.ranks:  # of these scores nobody wants to know more than the best
-            again = enroller._serve(self.hidden, others, self.scores, enroller._chosen(self.hidden, others))
-        elif enroller.rule.uses_ratings:
-            again = enroller.enrol(self.hidden, others, rng=rng, with_scores=False)
-        else:
-            again = enroller._serve(self.hidden, others, self.scores, self.chosen)
-        return np.where(self.mapped[:, :, None], again.heads, self.heads)
+        others = [self.ratings.keep_ratings(~each) for each in left_out]
+        chosen = self._choose_again(others) if enroller.rule.ranks else repeat(self.chosen)
+        for some, choice in zip(others, chosen, strict=False):
+            if enroller.rule.ranks or not enroller.rule.uses_ratings:
+                again = enroller._serve(self.hidden, some, self.scores, choice)
+            else:
+                again = enroller.enrol(self.hidden, some, rng=rng, with_scores=False)
+            yield np.where(self.mapped[:, :, None], again.heads, self.heads)
+
+    def _choose_again(self, others: Sequence[Ratings]) -> np.ndarray:
+        """Choose by some of the ratings among the heads that are best with all: (n_others, n_targets, ...)."""
+        rule, found = self.enroller.rule, []
+        overruled = [_overruled(ratings, rule) for ratings in [self.ratings, *others]]
+        mine = [list(ratings_by_annotator(ratings)) for ratings in others]
+        for target in range(self.ratings.n_annotators):
+            one = slice(target, target + 1)
+            scores = _without(self.scores[one], overruled[0][one])[0]
+            some = contenders(scores, by_output=rule.by_output, n=max(MOST_CONTENDERS, 4 * rule.n_heads))
+            heads = self.enroller.heads[some]
+            for ratings, places, without in zip(others, mine, overruled[1:], strict=True):
+                given = places[target]
+                scores = score_one(self.hidden[ratings.rows[given]], heads, ratings.values[given])
+                found.append(some[np.asarray(rule.choose(_without(scores[None], without[one])))[0]])
+        return np.reshape(found, (self.ratings.n_annotators, len(others), *np.shape(found)[1:])).swapaxes(0, 1)
 
 
 def comparable(scores: np.ndarray, ratings: Ratings, rule: Strategy) -> np.ndarray:

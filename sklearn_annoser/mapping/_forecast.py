@@ -118,9 +118,8 @@ def _left_out(mapping: Mapping, n_folds: int, rng: np.random.RandomState) -> tup
     n_own = np.where(counts >= FOLD_RATINGS, np.clip(counts // FOLD_RATINGS, 2, n_folds), 0)[ratings.codes]
     fold = np.where(n_own > 0, shuffled_places(ratings, rng) % np.maximum(n_own, 1), -1)
     predicted = np.full(ratings.values.shape, np.nan)
-    for number in range(int(n_own.max(initial=0))):
-        held = fold == number
-        heads = mapping.heads_without(held, rng)
+    folds = [fold == number for number in range(int(n_own.max(initial=0)))]
+    for held, heads in zip(folds, mapping.heads_without(folds, rng), strict=True):
         predicted[held] = predict_pairs(mapping.hidden, heads, ratings.rows[held], ratings.codes[held])
     return predicted, np.maximum(fold, 0)
 

@@ -13,6 +13,7 @@ from sklearn_annoser.ratings import Ratings
 __all__ = ["score_heads"]
 
 BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
+MOST_CONTENDERS = 512  # of the known heads: whoever is best on some of a person's ratings is one of these on all
 
 
 def score_heads(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) -> np.ndarray:
@@ -62,6 +63,27 @@ def scores_in_blocks(hidden: np.ndarray, heads: np.ndarray, ratings: Ratings) ->
                     part = slice(start, start + BLOCK_HEADS)
                     block[scored, part, output] = _score_block(*moments, starts, heads[part, output], own[scored])
         yield targets, block
+
+
+def score_one(hidden: np.ndarray, heads: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return what `score_heads` does for one target, (n_heads, n_outputs), of (n_ratings, ...) features and values."""
+    scores = np.zeros(heads.shape[:2], dtype=np.float32)
+    start = np.zeros(1, dtype=np.intp)
+    for output in range(heads.shape[1]):
+        given = np.isfinite(values[:, output])
+        if given.any():
+            count = np.array([given.sum()])
+            moments = _moments(hidden[given, output], values[given, output].astype(np.float64), start, count)
+            scores[:, output] = _score_block(*moments, start, heads[:, output], count)[0]
+    return scores
+
+
+def contenders(scores: np.ndarray, *, by_output: bool, n: int) -> np.ndarray:
+    """Return the heads, in order, that score best for one target, (n_heads, n_outputs); all if there are not more."""
+    if len(scores) <= n:
+        return np.arange(len(scores))
+    rivals = scores.T if by_output else scores.sum(axis=1)[None]
+    return np.unique(np.argpartition(rivals, -n, axis=1)[:, -n:])
 
 
 def _blocks_of_targets(counts: np.ndarray) -> Iterator[slice]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_annoser.mapping import _confidence, bootstrap_heads, confidences
+from sklearn_annoser.mapping._scores import score_one
 from tests.mapping.cases import PRIOR, enrol, make_case, planted
 from tests.oracles_network import plain_bootstrap, predictions_of
 
@@ -143,3 +144,19 @@ def test_some_of_many_heads_judge_about_as_all_do(by_output, monkeypatch):
     assert np.abs(some - whole).max() < 0.1
     assert np.mean(some - whole) == pytest.approx(0, abs=0.01)
     assert (some != whole).any()
+
+
+@pytest.mark.parametrize("by_output", [False, True])
+def test_the_best_of_many_heads_compete_as_all_do(by_output, monkeypatch):
+    whole, some = [], []
+    for seed in range(30):
+        hidden, heads, values = make_bootstrap(n_known=400, noise=0.5, seed=seed)
+        scores = score_one(hidden, heads, values)
+        whole.append(confidence((hidden, heads, values), by_output=by_output))
+        monkeypatch.setattr(_confidence, "MOST_CONTENDERS", 60)
+        some.append([confidence((hidden, heads, values), by_output=by_output, scores=each) for each in (None, scores)])
+        monkeypatch.undo()
+        np.testing.assert_array_equal(*(wins for wins, _ in some[-1]))
+    found, expected = np.array([sure for (_, sure), _ in some]), np.array([sure for _, sure in whole])
+    assert np.abs(found - expected).max() < 0.05
+    assert np.mean(found - expected) == pytest.approx(0, abs=0.005)

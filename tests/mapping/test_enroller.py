@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_annoser import Ratings
+from sklearn_annoser.mapping import _enroller
 from tests.mapping.cases import ALL_STRATEGIES, PRIOR, enrol, make_case, mapped_predictions, planted
 from tests.oracles_network import plain_calibration, plain_ccc, plain_scores, predictions_of
 
@@ -279,7 +280,7 @@ def test_heads_without_some_ratings_are_those_of_the_others(strategy, calibratio
     left_out = ratings.rows % 3 == 0
     how = {"strategy": strategy, "calibration": calibration, "prior": PRIOR}
     mapping = enrol(hidden, heads, ratings, min_ratings=5, **how)
-    again = mapping.heads_without(left_out, np.random.RandomState(0))
+    again = next(mapping.heads_without([left_out], np.random.RandomState(0)))
     others = enrol(hidden, heads, ratings.keep_ratings(~left_out), min_ratings=1, **how)
     np.testing.assert_array_equal(again[[0, 2]], others.heads[[0, 2]])
     np.testing.assert_array_equal(again[1], mapping.heads[1])  # too few to be mapped with all of them
@@ -288,5 +289,33 @@ def test_heads_without_some_ratings_are_those_of_the_others(strategy, calibratio
 def test_who_was_drawn_is_judged_and_not_somebody_drawn_anew():
     hidden, heads, ratings = make_case([12, 9, 15], n_known=50)
     mapping = enrol(hidden, heads, ratings, strategy="random", rng=np.random.RandomState(3))
-    again = mapping.heads_without(ratings.rows % 3 == 0, np.random.RandomState(4))
+    again = next(mapping.heads_without([ratings.rows % 3 == 0], np.random.RandomState(4)))
     np.testing.assert_array_equal(again, mapping.heads)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n", "blend", "random"])
+def test_several_parts_left_out_are_each_as_if_it_were_alone(strategy):
+    hidden, heads, ratings = make_case([12, 9, 15], n_known=30)
+    mapping = enrol(hidden, heads, ratings, strategy=strategy, prior=PRIOR, rng=np.random.RandomState(3))
+    parts = [ratings.rows % 3 == number for number in range(3)]
+    together = list(mapping.heads_without(parts, np.random.RandomState(0)))
+    for part, found in zip(parts, together, strict=True):
+        np.testing.assert_array_equal(found, next(mapping.heads_without([part], np.random.RandomState(0))))
+
+
+@pytest.mark.parametrize("strategy", ["joint", "separate", "top-n"])
+def test_who_is_best_without_some_ratings_is_among_the_best_with_all(strategy, monkeypatch):
+    monkeypatch.setattr(_enroller, "MOST_CONTENDERS", 40)
+    rng = np.random.RandomState(0)
+    hidden, heads, ratings = make_case([20, 18, 16], n_known=400)
+    heads[:] = heads[0] + 0.3 * (heads - heads[0])
+    given = np.einsum("roh,oh->ro", hidden[ratings.rows], heads[7, :, :-1]) + 0.3 * rng.normal(
+        size=ratings.values.shape
+    )
+    ratings = ratings.with_values(given)
+    mapping = enrol(hidden, heads, ratings, strategy=strategy)
+    for part in range(4):
+        left_out = ratings.rows % 4 == part
+        expected = enrol(hidden, heads, ratings.keep_ratings(~left_out), strategy=strategy, min_ratings=1)
+        again = next(mapping.heads_without([left_out], rng))
+        np.testing.assert_array_equal(again, expected.heads)

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from sklearn_annoser import Ratings
 from sklearn_annoser.mapping import _predict, _scores, predict_pairs, score_heads
+from sklearn_annoser.mapping._scores import contenders, score_one
+from sklearn_annoser.ratings import ratings_by_annotator
 from tests.mapping.cases import make_case
 from tests.oracles_network import plain_scores, predictions_of
 
@@ -83,3 +85,23 @@ def test_predicted_pairs_equal_a_loop(block, monkeypatch):
     codes = ratings.codes[::-1]
     expected = [predictions_of(hidden[[row]], heads[code])[0] for row, code in zip(ratings.rows, codes, strict=True)]
     np.testing.assert_allclose(predict_pairs(hidden, heads, ratings.rows, codes), expected, atol=1e-12)
+
+
+def test_one_target_is_scored_as_among_others():
+    hidden, heads, ratings = make_case([12, 1, 15])
+    values = ratings.values.copy()
+    values[ratings.codes == 2, 1] = np.nan
+    ratings = ratings.with_values(values)
+    expected = score_heads(hidden, heads, ratings)
+    for target, mine in enumerate(ratings_by_annotator(ratings)):
+        found = score_one(hidden[ratings.rows[mine]], heads, ratings.values[mine])
+        np.testing.assert_allclose(found, expected[target], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("by_output", [False, True])
+def test_contenders_are_those_who_score_best(by_output):
+    scores = np.random.RandomState(0).normal(size=(50, 2))
+    found = contenders(scores, by_output=by_output, n=7)
+    rivals = scores.T if by_output else [scores.sum(axis=1)]
+    np.testing.assert_array_equal(found, np.unique(np.concatenate([np.argsort(-each)[:7] for each in rivals])))
+    np.testing.assert_array_equal(contenders(scores, by_output=by_output, n=50), np.arange(50))
