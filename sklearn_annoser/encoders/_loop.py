@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sklearn_annoser.encoders._base import FrozenEncoder
 
 N_READERS = 4
-N_AHEAD = 2  # batches that are read while the model works on the one before
+N_AHEAD = 2  # times what the model works on, that is read meanwhile
+ROUNDS = 2  # batches that each core gets before cores wait for each other: a kill may lose them
 SECONDS_TO_WAIT = 0.2  # before looking again whether another process has finished
 SECONDS_OF_PATIENCE = 20.0  # without a vector from those who claimed, before we embed it too: they may hang
 BAR = "{desc}: {percentage:3.0f}%{postfix} |{bar}| [{elapsed}<{remaining}]"
@@ -103,34 +104,38 @@ def embed_task(encoder: FrozenEncoder, batches: list[Batch]) -> list[tuple[Vecto
 
 
 def embed_batches(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
-    """Yield the vectors of each batch; the next are read in threads while the model works."""
+    """Yield the vectors of batches, a few at a time; the next are read in threads while the model works."""
     model = encoder._model()
-    with closing(read_ahead(encoder._read, batches)) as ready:
-        for inputs, broken in ready:
-            vectors: Vectors = {}
-            if inputs:
-                rows = model.embed(
-                    list(inputs.values()),
-                    layers=encoder.layers_,
-                    average=encoder.combine == "mean",
-                    poolings=encoder.pooling.split("+"),
-                    budget=encoder._budget(),
-                )
-                vectors = dict(zip(inputs, rows, strict=True))
+    how = {
+        "layers": encoder.layers_,
+        "average": encoder.combine == "mean",
+        "poolings": encoder.pooling.split("+"),
+        "budget": encoder._budget(),
+    }
+    n_workers = model.n_workers()
+    n_at_once = 1 if n_workers == 1 else ROUNDS * n_workers
+    with closing(read_ahead(encoder._read, batches, N_AHEAD * n_at_once)) as ready:
+        while some := list(islice(ready, n_at_once)):
+            filled = [inputs for inputs, _ in some if inputs]
+            rows = model.embed_batches([list(inputs.values()) for inputs in filled], **how)
+            vectors = dict(zip(chain.from_iterable(filled), chain.from_iterable(rows), strict=True))
+            broken = {key: error for _, errors in some for key, error in errors.items()}
             for key in [key for key, vector in vectors.items() if not np.isfinite(vector).all()]:
                 del vectors[key]
                 broken[key] = ValueError(f"the model gives numbers that are not finite in {encoder._dtype()}.")
             yield vectors, broken
 
 
-def read_ahead(read: Callable[[Any], Any], batches: Iterable[Batch]) -> Generator[tuple[Batch, Failures], None, None]:
+def read_ahead(
+    read: Callable[[Any], Any], batches: Iterable[Batch], n_ahead: int
+) -> Generator[tuple[Batch, Failures], None, None]:
     """Yield the inputs of each batch, and why some cannot be read, while threads read the batches after it."""
     pool = ThreadPoolExecutor(N_READERS)
     ahead: deque[dict[bytes, Future[Any]]] = deque()
     try:
         for batch in batches:
             ahead.append({key: pool.submit(read, item) for key, item in batch.items()})
-            if len(ahead) > N_AHEAD:
+            if len(ahead) > n_ahead:
                 yield gather(ahead.popleft())
         while ahead:
             yield gather(ahead.popleft())
