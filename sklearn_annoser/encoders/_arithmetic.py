@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
@@ -35,7 +37,22 @@ def plain_arithmetic(device: torch.device) -> Iterator[None]:
             stack.enter_context(torch.autocast(kind, enabled=False))
         stack.enter_context(torch.device("cpu"))  # where tensors are made that are told no other
         stack.enter_context(_full_precision())
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # inside of WavLM
         yield
+
+
+@contextmanager
+def workers(n_workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads that share the cores: each of them has its part of torch's threads, and none too many."""
+    n_threads = torch.get_num_threads()
+    # OpenMP keeps the number for each thread: each must set its own.
+    pool = ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(max(n_threads // n_workers, 1),))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(n_threads)
 
 
 @contextmanager

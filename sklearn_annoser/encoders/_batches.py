@@ -10,8 +10,8 @@ from sklearn_annoser.encoders._cache import Cache
 
 # The budget of a batch where no other is asked for, by the device whose memory it fills.
 SECONDS_A_BATCH = {"cpu": 4.0, "gpu": 320.0}
-TOKENS_A_BATCH = {"cpu": 1_024, "gpu": 65_536}
-BATCHES_A_TASK = 8  # that a worker is given, or a process claims, at a time
+TOKENS_A_BATCH = {"cpu": 512, "gpu": 65_536}
+BATCHES_A_CLAIM = 8  # that a process claims at a time
 
 
 def budget_on(device: Any, budgets: Mapping[str, float]) -> float:
@@ -36,7 +36,7 @@ def plan_batches(sizes: Mapping[bytes, float], budget: float) -> Iterator[list[b
 
 def claim_batches(batches: Iterator[list[bytes]], cache: Cache, elsewhere: list[bytes]) -> Iterator[list[bytes]]:
     """Yield what no other process has embedded or is embedding; the rest goes to `elsewhere`."""
-    while some := list(islice(batches, BATCHES_A_TASK)):
+    while some := list(islice(batches, BATCHES_A_CLAIM)):
         ours = set(cache.claim(list(chain.from_iterable(some))))
         for batch in some:
             elsewhere += [key for key in batch if key not in ours]

@@ -14,7 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
-from sklearn_annoser.encoders._batches import BATCHES_A_TASK, claim_batches, plan_batches
+from sklearn_annoser.encoders._batches import claim_batches, plan_batches
 from sklearn_annoser.encoders._cache import SECONDS_TO_STORE, Cache
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 N_READERS = 4
 N_AHEAD = 2  # batches that are read while the model works on the one before
+MOST_ROUNDS = 8  # batches that each core gets, at most, before cores wait for each other
+SECONDS_OF_ROUNDS = 1.0  # that these may take: a kill loses them
+MOST_A_TASK = 64  # batches that a worker is given at a time, at most
+SECONDS_OF_TASKS = 2.0  # that these may take
 SECONDS_TO_WAIT = 0.2  # before looking again whether another process has finished
 SECONDS_OF_PATIENCE = 20.0  # without a vector from those who claimed, before we embed it too: they may hang
 BAR = "{desc}: {percentage:3.0f}%{postfix} |{bar}| [{elapsed}<{remaining}]"
@@ -90,11 +94,19 @@ def spread(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
     if n_jobs == 1:
         yield from embed_batches(encoder, batches)
         return
+    n_each = 1
     with Parallel(n_jobs=encoder.n_jobs) as parallel:
-        while some := list(islice(batches, n_jobs * BATCHES_A_TASK)):
+        while some := list(islice(batches, n_each * n_jobs)):
+            start = time.monotonic()
             # Dealt out like cards: batches come sorted by length, and each worker shall have as much to do.
             tasks = [some[first::n_jobs] for first in range(min(n_jobs, len(some)))]
             yield from chain.from_iterable(parallel(delayed(embed_task)(encoder, task) for task in tasks))
+            n_each = rounds_within(SECONDS_OF_TASKS, (time.monotonic() - start) / n_each, MOST_A_TASK)
+
+
+def rounds_within(seconds: float, taken: float, most: int) -> int:
+    """Return how many rounds, each of which has taken some time, fit into some seconds: one at least."""
+    return int(np.clip(seconds / max(taken, 1e-6), 1, most))
 
 
 def embed_task(encoder: FrozenEncoder, batches: list[Batch]) -> list[tuple[Vectors, Failures]]:
@@ -103,34 +115,41 @@ def embed_task(encoder: FrozenEncoder, batches: list[Batch]) -> list[tuple[Vecto
 
 
 def embed_batches(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:
-    """Yield the vectors of each batch; the next are read in threads while the model works."""
+    """Yield the vectors of batches, a few at a time; the next are read in threads while the model works."""
     model = encoder._model()
-    with closing(read_ahead(encoder._read, batches)) as ready:
-        for inputs, broken in ready:
-            vectors: Vectors = {}
-            if inputs:
-                rows = model.embed(
-                    list(inputs.values()),
-                    layers=encoder.layers_,
-                    average=encoder.combine == "mean",
-                    poolings=encoder.pooling.split("+"),
-                    budget=encoder._budget(),
-                )
-                vectors = dict(zip(inputs, rows, strict=True))
+    how = {
+        "layers": encoder.layers_,
+        "average": encoder.combine == "mean",
+        "poolings": encoder.pooling.split("+"),
+        "budget": encoder._budget(),
+    }
+    n_workers = model.n_workers()
+    most = MOST_ROUNDS if n_workers > 1 else 1
+    n_rounds = 1
+    with closing(read_ahead(encoder._read, batches, max(most * n_workers, N_AHEAD))) as ready:
+        while some := list(islice(ready, n_rounds * n_workers)):
+            start = time.monotonic()
+            filled = [inputs for inputs, _ in some if inputs]
+            rows = model.embed_batches([list(inputs.values()) for inputs in filled], **how)
+            vectors = dict(zip(chain.from_iterable(filled), chain.from_iterable(rows), strict=True))
+            broken = {key: error for _, errors in some for key, error in errors.items()}
             for key in [key for key, vector in vectors.items() if not np.isfinite(vector).all()]:
                 del vectors[key]
                 broken[key] = ValueError(f"the model gives numbers that are not finite in {encoder._dtype()}.")
+            n_rounds = rounds_within(SECONDS_OF_ROUNDS, (time.monotonic() - start) / n_rounds, most)
             yield vectors, broken
 
 
-def read_ahead(read: Callable[[Any], Any], batches: Iterable[Batch]) -> Generator[tuple[Batch, Failures], None, None]:
+def read_ahead(
+    read: Callable[[Any], Any], batches: Iterable[Batch], n_ahead: int
+) -> Generator[tuple[Batch, Failures], None, None]:
     """Yield the inputs of each batch, and why some cannot be read, while threads read the batches after it."""
     pool = ThreadPoolExecutor(N_READERS)
     ahead: deque[dict[bytes, Future[Any]]] = deque()
     try:
         for batch in batches:
             ahead.append({key: pool.submit(read, item) for key, item in batch.items()})
-            if len(ahead) > N_AHEAD:
+            if len(ahead) > n_ahead:
                 yield gather(ahead.popleft())
         while ahead:
             yield gather(ahead.popleft())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from inspect import signature
 from operator import attrgetter
 from typing import Any
@@ -23,6 +22,7 @@ from sklearn_annoser.encoders._arithmetic import (
     farthest,
     plain_arithmetic,
     round_network,
+    workers,
 )
 from sklearn_annoser.encoders._convolutions import Frames
 from sklearn_annoser.encoders._products import Replacement, replacements
@@ -58,6 +58,8 @@ class FrozenModel(ABC):
         self.model_type = config.model_type.replace("-", "_")
         self.hidden_size = config.hidden_size
         self.n_layers = config.num_hidden_layers
+        self.batch: Any = threading.local()  # what belongs to the batch that a thread works on
+        self.watching, self.is_watched = threading.Lock(), False
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Calculate in a dtype from now on, and the fastest way; both are tried, and given up where they are wrong."""
@@ -92,7 +94,28 @@ class FrozenModel(ABC):
     def examples(self) -> list[Any]:
         """Return two inputs of different length, always the same."""
 
-    def embed(
+    def embed(self, inputs: Sequence[Any], **how: Any) -> np.ndarray:
+        """Return a vector for each input of a batch, (n_inputs, n_parts * n_poolings * hidden_size)."""
+        with plain_arithmetic(self.device):
+            return self._embed(inputs, **how)
+
+    def embed_batches(self, batches: Sequence[Sequence[Any]], **how: Any) -> list[np.ndarray]:
+        """Return the vectors of several batches, which share the cores.
+
+        Cores that have a batch each need not wait for each other at every layer.
+        """
+        n_workers = min(self.n_workers(), len(batches))
+        if n_workers < 2:
+            return [self.embed(batch, **how) for batch in batches]
+        with plain_arithmetic(self.device), workers(n_workers) as pool:
+            return [each.result() for each in [pool.submit(self._embed, batch, **how) for batch in batches]]
+
+    def n_workers(self) -> int:
+        """Return how many batches may be embedded at once: as many as torch has threads on a CPU."""
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
+
+    @torch.inference_mode()
+    def _embed(
         self,
         inputs: Sequence[Any],
         *,
@@ -101,13 +124,12 @@ class FrozenModel(ABC):
         poolings: Sequence[str],
         budget: float = np.inf,
     ) -> np.ndarray:
-        """Return a vector for each input, (n_inputs, n_parts * n_poolings * hidden_size)."""
-        with plain_arithmetic(self.device), torch.inference_mode():
-            vectors = []
-            for hidden in self.hidden_states(inputs, layers, budget):  # (n_layers, n_frames, hidden_size)
-                frames = hidden.float().mean(0, keepdim=True) if average else hidden.float()
-                vectors.append(torch.stack([POOL[pooling](frames) for pooling in poolings], dim=1).flatten())
-            return torch.stack(vectors).cpu().numpy()
+        """Return the vectors of a batch; several threads may do so at once."""
+        vectors = []
+        for hidden in self.hidden_states(inputs, layers, budget):  # (n_layers, n_frames, hidden_size)
+            frames = hidden.float().mean(0, keepdim=True) if average else hidden.float()
+            vectors.append(torch.stack([POOL[pooling](frames) for pooling in poolings], dim=1).flatten())
+        return torch.stack(vectors).cpu().numpy()
 
     @abstractmethod
     def hidden_states(self, inputs: Sequence[Any], layers: Sequence[int], budget: float) -> Iterator[Tensor]:
@@ -115,16 +137,37 @@ class FrozenModel(ABC):
 
     def _tap(self, layers: Sequence[int], forward: Callable[[], Any]) -> list[Tensor]:
         """Run the network as far as the deepest layer asked for, and return these layers' hidden states."""
-        states: dict[int, Tensor] = {}
-        with ExitStack() as hooked:
-            for layer in set(layers) - {self.n_layers}:
-                module = self._transformer_layers()[max(layer - 1, 0)]
-                register = module.register_forward_hook if layer else module.register_forward_pre_hook
-                hook = register(_keep(states, layer, deepest=max(layers)), with_kwargs=True)
-                hooked.callback(hook.remove)
-            with suppress(Enough):
-                states[self.n_layers] = forward().last_hidden_state
+        if set(layers) != {self.n_layers}:
+            self._watch()
+        self.batch.wanted, self.batch.states = set(layers), {}
+        with suppress(Enough):
+            self.batch.states[self.n_layers] = forward().last_hidden_state
+        states, self.batch.wanted, self.batch.states = self.batch.states, set(), {}
         return [states[layer] for layer in layers]
+
+    def _watch(self) -> None:
+        """Have each transformer layer tell what it takes and gives, from now on."""
+        with self.watching:
+            if self.is_watched:
+                return
+            layers = self._transformer_layers()
+            layers[0].register_forward_pre_hook(lambda *args: self._keep(0, *args[1:]), with_kwargs=True)
+            for number, layer in enumerate(layers[:-1], start=1):
+                layer.register_forward_hook(
+                    lambda *args, number=number: self._keep(number, *args[1:]), with_kwargs=True
+                )
+            self.is_watched = True
+
+    def _keep(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any = None) -> None:
+        """Keep a hidden state of this thread's batch, and end the run after the deepest that is wanted."""
+        wanted = getattr(self.batch, "wanted", ())
+        if layer not in wanted:
+            return
+        given = args[0] if args else kwargs["hidden_states"]
+        state = given if layer == 0 else output
+        self.batch.states[layer] = state[0] if isinstance(state, tuple) else state
+        if layer == max(wanted):
+            raise Enough
 
     def _transformer_layers(self) -> nn.ModuleList:
         """Return the list of transformer layers, which has a place of its own in each kind of network."""
@@ -136,19 +179,6 @@ class FrozenModel(ABC):
             if len(found) == self.n_layers:
                 return found
         raise ValueError(f"the layers of a {self.model_type} model cannot be told apart: use layers=-1.")
-
-
-def _keep(states: dict[int, Tensor], layer: int, *, deepest: int) -> Callable[..., None]:
-    """Return a hook that keeps a hidden state, and ends the run after the deepest."""
-
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any = None) -> None:
-        given = args[0] if args else kwargs["hidden_states"]
-        state = given if layer == 0 else output
-        states[layer] = state[0] if isinstance(state, tuple) else state
-        if layer == deepest:
-            raise Enough
-
-    return hook
 
 
 POOL: dict[str, Callable[[Tensor], Tensor]] = {  # (n_layers, n_frames, hidden_size) -> (n_layers, hidden_size)
@@ -234,7 +264,6 @@ class ConvolutionalModel(SpeechModel):
         network.convolutions = network.feature_extractor
         network.feature_extractor = nn.Identity()  # the network is given frames
         network.adapter = None  # shortens the output for a decoder
-        self.frame_mask: Tensor | None = None
         # A stack of convolutions over frames fills the padding after the first, and would read it in the next.
         for module in network.encoder.pos_conv_embed.modules():
             if isinstance(module, nn.BatchNorm1d) or type(module).__name__.endswith("PositionalConvLayer"):
@@ -256,16 +285,13 @@ class ConvolutionalModel(SpeechModel):
         """Return the hidden states of padded frames; the mask is that of waveforms which have just these frames."""
         n_samples = (n_frames - 1) * self.hop + self.field
         mask = torch.arange(int(n_samples.max()), device=self.device) < n_samples[:, None]
-        self.frame_mask = torch.arange(frames.shape[1], device=self.device) < n_frames[:, None]
-        padded = None if bool(self.frame_mask.all()) else mask.long()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")  # inside of WavLM
-            return self._tap(layers, lambda: self.network(frames.transpose(1, 2), attention_mask=padded))
+        self.batch.frame_mask = torch.arange(frames.shape[1], device=self.device) < n_frames[:, None]
+        padded = None if bool(self.batch.frame_mask.all()) else mask.long()
+        return self._tap(layers, lambda: self.network(frames.transpose(1, 2), attention_mask=padded))
 
     def _without_padding(self, output: Tensor) -> Tensor:
         """Return an output of a convolution over frames, (n_waves, n_channels, n_frames), with zeros in the padding."""
-        assert self.frame_mask is not None
-        return output * self.frame_mask[:, None].to(output.dtype)
+        return output * self.batch.frame_mask[:, None].to(output.dtype)
 
 
 class WhisperModel(SpeechModel):

@@ -35,7 +35,7 @@ class TextEncoder(FrozenEncoder):
     max_tokens : int, default=None
         Longest text, in tokens. None: the longest that the network can take.
     batch_tokens : int, default=None
-        Tokens in a batch, padding included. None: 1,024 on a CPU, 65,536 on a GPU.
+        Tokens in a batch, padding included. None: 512 on a CPU, 65,536 on a GPU.
     device, dtype, n_jobs : default="auto" and "float32" and None
         Where, in what and by how many workers vectors are calculated: as for :class:`SpeechEncoder`.
     cache_dir : path, default=None

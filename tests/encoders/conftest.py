@@ -158,13 +158,13 @@ def embedded(monkeypatch):
     from sklearn_annoser.encoders import _models
 
     counts = []
-    original = _models.FrozenModel.embed
+    original = _models.FrozenModel._embed
 
     def spy(self, inputs, **options):
         counts.append(len(inputs))
         return original(self, inputs, **options)
 
-    monkeypatch.setattr(_models.FrozenModel, "embed", spy)
+    monkeypatch.setattr(_models.FrozenModel, "_embed", spy)
     return counts
 
 

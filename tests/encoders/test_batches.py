@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sklearn_annoser.encoders._batches import BATCHES_A_TASK, SECONDS_A_BATCH, budget_on, claim_batches, plan_batches
+from sklearn_annoser.encoders._batches import BATCHES_A_CLAIM, SECONDS_A_BATCH, budget_on, claim_batches, plan_batches
 
 
 @pytest.mark.parametrize("budget", [0.1, 4.0, 30.0, 1e6])
@@ -40,7 +40,7 @@ def test_what_others_have_claimed_is_left_out_and_claims_are_made_a_few_batches_
     elsewhere = []
     ours = claim_batches(iter(batches), Claims(), elsewhere)
     assert next(ours) == [b"\x01"]
-    assert asked == [2 * BATCHES_A_TASK]
+    assert asked == [2 * BATCHES_A_CLAIM]
     rest = [each for batch in ours for each in batch]
     assert sorted([b"\x01", *rest, *elsewhere]) == [bytes([i]) for i in range(40)]
     assert all(each[0] % 3 == 0 for each in elsewhere)

@@ -130,13 +130,13 @@ def test_after_a_pause_the_cache_is_used_again(tmp_path, monkeypatch):
 def test_a_disk_that_is_full_from_the_first_vector_on(bert, texts, right, tmp_path, monkeypatch):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     heed = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    original = _models.FrozenModel.embed
+    original = _models.FrozenModel._embed
 
     def full(self, *args, **kwargs):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(_models.FrozenModel, "embed", full)
+    monkeypatch.setattr(_models.FrozenModel, "_embed", full)
     try:
         made = [encode(bert, texts, tmp_path) for _ in range(3)]  # claims are there that could not be deleted
     finally:
@@ -185,7 +185,7 @@ def many_texts():
 @pytest.mark.parametrize("stopped", [False, True])
 def test_who_claims_and_hangs_is_not_waited_for_long(bert, texts, right, tmp_path, monkeypatch, stopped):
     def hang(say):
-        _models.FrozenModel.embed = lambda *args, **kwargs: (say(), time.sleep(100))
+        _models.FrozenModel._embed = lambda *args, **kwargs: (say(), time.sleep(100))
         TextEncoder(bert, cache_dir=tmp_path).fit(texts).transform(texts)
 
     monkeypatch.setattr(_loop, "SECONDS_OF_PATIENCE", 0.5)

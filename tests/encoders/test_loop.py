@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pytest
 import soundfile
+import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -19,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_annoser import SpeechEncoder, TextEncoder
 from sklearn_annoser.encoders import _loop, _models
 from sklearn_annoser.encoders._audio import AudioError
-from tests.encoders.conftest import make_wave, save_speech
+from tests.encoders.conftest import make_wave, save_speech, save_text, save_whisper
 
 # ---------------------------------------------------------------------- cache
 
@@ -171,11 +172,18 @@ LoggingEncoder(sys.argv[2], cache_dir=sys.argv[3] + "/cache", log=sys.argv[3]).f
 """
 
 
+def test_rounds_take_about_the_seconds_that_they_may():
+    assert _loop.rounds_within(1.0, 0.3, 8) == 3
+    assert _loop.rounds_within(1.0, 5.0, 8) == 1
+    assert _loop.rounds_within(1.0, 0.0, 8) == 8
+
+
 def test_a_killed_run_goes_on_where_it_was(wavlm, tmp_path, monkeypatch):
     monkeypatch.setattr(_loop, "SECONDS_TO_STORE", 0.0)
     root = Path(__file__).parents[2]
     code = "from sklearn_annoser.encoders import _loop; _loop.SECONDS_TO_STORE = 0.0" + KILLED
-    run = subprocess.Popen([sys.executable, "-c", code, root, wavlm, tmp_path])
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # of many cores each would have read the whole corpus ahead
+    run = subprocess.Popen([sys.executable, "-c", code, root, wavlm, tmp_path], env=one_thread)
     log = tmp_path / f"{run.pid}.log"
     while run.poll() is None and not (log.exists() and len(log.read_text().split()) > 20):
         time.sleep(0.01)
@@ -195,7 +203,8 @@ def test_a_killed_run_goes_on_where_it_was(wavlm, tmp_path, monkeypatch):
 
 def test_an_interrupted_run_keeps_what_it_made_and_frees_the_rest(wavlm, files, tmp_path, monkeypatch):
     encoder = SpeechEncoder(wavlm, cache_dir=tmp_path / "cache", batch_seconds=0.01).fit(files)
-    original = _models.FrozenModel.embed
+    monkeypatch.setattr(_models.FrozenModel, "n_workers", lambda self: 1)
+    original = _models.FrozenModel._embed
     calls = []
 
     def interrupt(self, inputs, **options):
@@ -204,7 +213,7 @@ def test_an_interrupted_run_keeps_what_it_made_and_frees_the_rest(wavlm, files, 
             raise KeyboardInterrupt
         return original(self, inputs, **options)
 
-    monkeypatch.setattr(_models.FrozenModel, "embed", interrupt)
+    monkeypatch.setattr(_models.FrozenModel, "_embed", interrupt)
     with pytest.raises(KeyboardInterrupt):
         encoder.transform(files)
     assert encoder.cache_info().n_vectors == 2
@@ -223,6 +232,35 @@ def test_workers_give_the_same_vectors(wavlm, bert, files, texts):
     with joblib.parallel_config(backend="threading", n_jobs=2):
         vectors = text.fit_transform(texts)
     np.testing.assert_allclose(vectors, TextEncoder(bert).fit_transform(texts), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["wavlm", "data2vec-audio", "hubert", "whisper", "bert"])
+def test_batches_that_are_embedded_at_once_give_the_same_vectors(tmp_path, kind, texts, monkeypatch):
+    """Layers are tapped and padding is masked for the batch of a thread alone."""
+    if kind == "bert":
+        encoder, X = TextEncoder(save_text(tmp_path), layers=[0, 2], batch_tokens=12, pooling="mean"), texts * 4
+    else:
+        folder = save_whisper(tmp_path) if kind == "whisper" else save_speech(tmp_path, kind)
+        encoder, X = (
+            SpeechEncoder(folder, layers=[0, 1], batch_seconds=0.3),
+            [make_wave(1_500 + 331 * i, i) for i in range(24)],
+        )
+    expected = encoder.fit(X).transform(X)
+    monkeypatch.setattr(_models.FrozenModel, "n_workers", lambda self: 4)
+    before = torch.get_num_threads()
+    for _ in range(3):
+        np.testing.assert_allclose(encoder.transform(X), expected, atol=1e-6)
+    assert torch.get_num_threads() == before
+
+
+def test_an_error_in_one_of_several_batches_stops_them_and_gives_the_threads_back(wavlm, waves, monkeypatch):
+    encoder = SpeechEncoder(wavlm, batch_seconds=0.01).fit(waves)
+    monkeypatch.setattr(_models.FrozenModel, "n_workers", lambda self: 2)
+    monkeypatch.setattr(_models.FrozenModel, "_embed", lambda self, inputs, **how: 1 / 0)
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError):
+        encoder.transform(waves)
+    assert torch.get_num_threads() == before
 
 
 def test_an_unreadable_utterance_in_a_worker(wavlm, some_broken, files):

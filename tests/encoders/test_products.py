@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sklearn_annoser.encoders import _loading
+from sklearn_annoser.encoders._arithmetic import plain_arithmetic
 from sklearn_annoser.encoders._convolutions import Frames
 from sklearn_annoser.encoders._products import GroupedProducts, Product, by_rows, windows
 from tests.encoders.conftest import load, make_wave, save_speech, save_text
@@ -42,7 +43,7 @@ def relative(found, expected):
 
 def hidden(model, waves):
     """Return the last hidden states of some waveforms in one batch."""
-    with torch.inference_mode():
+    with plain_arithmetic(model.device), torch.inference_mode():
         states = list(model.hidden_states([[wave] for wave in waves], [model.n_layers], np.inf))
     return [state[0].float().numpy() for state in states]
 
