@@ -13,6 +13,8 @@ of annotators are compared (an epoch of MSP-Podcast has 4,200). Everything runs 
 - dense: the same loop with one linear layer an output for all annotators, whose masked predictions enter the loss, and
   torch.optim.SGD with momentum for everything: every step computes and moves every head.
 - dense optimizer: the same, but computing the batch's heads only; gradient and momentum are still those of all heads.
+- limit: what a step cannot do without. Its matrix products into memory that lies ready, and one pass over weights,
+  gradients and momentum; nothing is gathered, activated, dropped out or compared.
 """
 
 from __future__ import annotations
@@ -140,6 +142,42 @@ class HandWritten:
             self.done[codes] = self.step_number
 
 
+def limit_steps(ratings: Ratings, n_steps: int) -> Iterator[None]:
+    """Do `n_steps` times the matrix products of a step, and one pass over what it moves."""
+    n_outputs = ratings.n_outputs
+    n_heads = int(np.mean([len(np.unique(ratings[start : start + BATCH].codes)) for start in range(0, 3200, BATCH)]))
+    X, shared = torch.randn(BATCH, N_FEATURES), torch.randn(BATCH, N_HIDDEN)
+    tower = torch.randn(n_outputs, BATCH, N_HIDDEN)
+    pred = torch.randn(n_outputs, BATCH, n_heads)
+    weights = [
+        torch.randn(shape) / 16
+        for shape in (
+            (N_FEATURES, N_HIDDEN),
+            (n_outputs, N_HIDDEN, N_HIDDEN),
+            (n_outputs, N_HIDDEN, N_HIDDEN),
+            (n_outputs, N_HIDDEN, n_heads),
+        )
+    ]
+    gradients, momenta = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+    out = torch.empty_like(shared), torch.empty_like(tower), torch.empty_like(pred)
+    while True:
+        for _ in range(n_steps):
+            torch.mm(X, weights[0], out=out[0])
+            for weight in weights[1:3]:
+                torch.bmm(tower, weight, out=out[1])
+            torch.bmm(tower, weights[3], out=out[2])
+            torch.bmm(tower.mT, pred, out=gradients[3])
+            torch.bmm(pred, weights[3].mT, out=out[1])
+            for weight, gradient in zip(weights[1:3], gradients[1:3], strict=True):
+                torch.bmm(tower.mT, tower, out=gradient)
+                torch.bmm(tower, weight.mT, out=out[1])
+            torch.mm(X.T, shared, out=gradients[0])
+            for weight, gradient, momentum in zip(weights, gradients, momenta, strict=True):
+                momentum.mul_(MOMENTUM).add_(gradient)
+                weight.sub_(momentum, alpha=LR * 1e-6)
+        yield
+
+
 def milliseconds(candidates: dict[str, Iterator[None]], n_steps: dict[str, int], n_rounds: int) -> pd.DataFrame:
     """Time the candidates in turn, round by round; the first round warms up."""
     rounds = []
@@ -182,12 +220,14 @@ def main() -> None:
         "hand-written": HandWritten(X, corpus, heads="lazy").steps(options.steps),
         "dense optimizer": HandWritten(X, corpus, heads="dense optimizer").steps(few),
         "dense": HandWritten(X, corpus, heads="dense").steps(few),
+        "limit": limit_steps(corpus, options.steps),
     }
-    n_steps = {"package": options.steps, "hand-written": options.steps, "dense optimizer": few, "dense": few}
+    n_steps = dict.fromkeys(candidates, options.steps) | {"dense optimizer": few, "dense": few}
     times = milliseconds(candidates, n_steps, options.rounds)
     print_table("A step with 12,913 annotators", ratio_table(times, "hand-written"))
     for name in ("dense optimizer", "dense"):
         print(f"\n{name} / package: {(times[name] / times['package']).median():.1f}")
+    print(f"\npackage / limit: {(times['package'] / times['limit']).median():.2f}")
 
     candidates = {
         "one network": package_steps(X, corpus, 4 * options.steps),

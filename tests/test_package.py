@@ -135,6 +135,7 @@ LONGEST_FILE = 500
 MOST_PARAMETERS = 6
 # Public doors with more options, by keyword only, as scikit-learn's own functions have them.
 DOORS = {
+    "bootstrap_heads",
     "check_forecasts",
     "compare_folds",
     "compare_strategies",
