@@ -362,6 +362,19 @@ class CommitteeNet:
 
     # ------------------------------------------------------------------ state
 
+    def without_heads(self) -> CommitteeNet:
+        """Return a copy that has hidden features alone; see :meth:`MultiHeadNet.without_heads`."""
+        n_members, n_consensus_members, ridge = self.makeup
+        other = CommitteeNet(self.net.bare(), n_members=n_members, n_consensus_members=n_consensus_members, ridge=ridge)
+        other.shape_ = self.shape_ | {"n_annotators": 0}
+        weights = to_arrays(self.module_.state_dict())
+        weights["members.heads"] = weights["members.heads"][:, :0]
+        weights["further_heads"] = weights["further_heads"][:0]
+        with plain_torch(), seeded(0):  # weights are drawn first
+            other.initialize()
+            take_weights(other.module_, {"weights": weights, "frozen": []}, self.net.device)
+        return other
+
     def __getstate__(self) -> dict[str, Any]:
         """Return how the networks are made, and arrays of all that has been learned."""
         state: dict[str, Any] = {"net": self.net, "makeup": self.makeup, "lr": self.lr}

@@ -26,6 +26,7 @@ from sklearn_annoser.network._plain_state import (
     optimizer_state,
     present_device,
     take_weights,
+    to_arrays,
 )
 from sklearn_annoser.network._ratings_net import RatingsNet
 from sklearn_annoser.network._torch_state import plain_torch, seeded
@@ -423,6 +424,29 @@ class MultiHeadNet(RatingsNet):
         return self.module_.stacked_heads().cpu().numpy()
 
     # ------------------------------------------------------------------ state
+
+    def bare(self) -> MultiHeadNet:
+        """Return a net of the same kind that has not been trained, and knows nothing of how."""
+        params = self.__getstate__()["params"]
+        kept = [name for name in params if name.startswith("module") or name in ("device", "n_threads")]
+        return MultiHeadNet(**{name: params[name] for name in kept})
+
+    def without_heads(self) -> MultiHeadNet:
+        """Return a copy that has hidden features alone: neither heads nor anything of the training.
+
+        Returns
+        -------
+        MultiHeadNet
+        """
+        other = self.bare()
+        other.shape_ = self.shape_ | {"n_annotators": 0}
+        weights = to_arrays(self.module_.state_dict())
+        weights["heads"] = weights["heads"][:0]
+        with plain_torch(), seeded(0):  # weights are drawn first
+            other.initialize()
+            take_weights(other.module_, {"weights": weights, "frozen": []}, self.device)
+            other.initialize_optimizer()
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the parameters that are not the default, and arrays of all that has been learned."""

@@ -137,13 +137,13 @@ def _foreign(io: Any, path: Path, trusted: list[Any]) -> list[str]:
 
 def _saved_by(path: Path) -> str:
     """Return the version of this package that wrote an archive, "" if that is not told; raise if it is no archive."""
+    with path.open("rb"):
+        pass  # raises if there is no such file, or if it may not be read
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if SCHEMA in names:
                 return str(json.loads(archive.read(ABOUT))["sklearn_annoser"]) if ABOUT in names else ""
-    except OSError:
-        raise
     except Exception as error:  # a damaged archive raises many kinds
         raise ValueError(
             f"{str(path)!r} is cut off, damaged, or was not written by save(model, path): it is no archive. A pickle "
