@@ -8,8 +8,9 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sklearn_annoser._optional import import_skops_io
 from sklearn_annoser.reproduce._files import written_aside
 from sklearn_annoser.sharing._trusted import check_trusted, trusted_types
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "versions"]
 
 ABOUT = "sklearn_annoser.json"  # a further file in the archive, which skops passes over
 SCHEMA = "schema.json"
@@ -67,7 +68,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> Path:
         except Exception as error:
             raise ValueError(f"{_what_fails(io, model)} cannot be saved: {error}") from error
         with zipfile.ZipFile(aside, "a") as archive:
-            archive.writestr(ABOUT, json.dumps(_versions(), indent=2))
+            archive.writestr(ABOUT, json.dumps(versions(), indent=2))
         foreign = _foreign(io, aside, [])
         for name in foreign:
             _check_findable(name)
@@ -152,9 +153,18 @@ def _saved_by(path: Path) -> str:
     raise ValueError(f"{str(path)!r} is an archive, but of something else: save(model, path) writes models.")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return what a model was saved with."""
-    return {"sklearn_annoser": _own_version()} | {name: version(name) for name in PACKAGES}
+    return {"sklearn_annoser": _own_version()} | {name: version(name) for name in _there()}
+
+
+def _there() -> list[str]:
+    """Return the packages that are installed, of those that matter."""
+    found = []
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found += [name] if version(name) else []
+    return found
 
 
 def _own_version() -> str:
