@@ -24,6 +24,10 @@ OURS = (
     "estimators._unit_scale.UnitScale",
     "mapping._persons.Persons",
     "mapping._prior.Prior",
+    "metrics._annotators.consensus_ccc_score",
+    "metrics._annotators.individual_ccc_score",
+    "metrics._ccc.ccc_score",
+    "metrics._scorers.RatingsScorer",
     "network._committee.CommitteeNet",
     "network._data.ValidationSplit",
     "network._epoch_bar.EpochBar",
@@ -33,12 +37,26 @@ OURS = (
     "ratings._ratings.Ratings",
 )
 
+# What searches hold: numbers, and the name of a function that is a type to be trusted of its own.
+SEARCHES = (
+    "metrics._scorer._PassthroughScorer",
+    "metrics._scorer._Scorer",
+    "model_selection._split.GroupKFold",
+    "model_selection._split.GroupShuffleSplit",
+    "model_selection._split.KFold",
+    "model_selection._split.LeaveOneGroupOut",
+    "model_selection._split.PredefinedSplit",
+    "model_selection._split.ShuffleSplit",
+    "model_selection._split.StratifiedGroupKFold",
+    "model_selection._split.StratifiedKFold",
+)
+
 
 def trusted_types() -> list[str]:
     """Return the names of the types that a file of ours may hold, for ``skops.io.load(file, trusted=...)``.
 
-    They hold arrays, numbers and text, and networks of our own that are made of these; what skops trusts anyway is not
-    among them.
+    They hold arrays, numbers and text, and networks of our own that are made of these; of scikit-learn the scorers and
+    the splitters are among them, which searches hold, and not what skops trusts anyway.
 
     Returns
     -------
@@ -50,7 +68,7 @@ def trusted_types() -> list[str]:
     >>> "sklearn_annoser.estimators._mapper.AnnotatorMapper" in trusted_types()
     True
     """
-    return [f"sklearn_annoser.{name}" for name in OURS]
+    return [*(f"sklearn_annoser.{name}" for name in OURS), *(f"sklearn.{name}" for name in SEARCHES)]
 
 
 def check_trusted(trusted: Any) -> list[Any]:
