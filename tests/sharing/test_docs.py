@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -45,6 +47,17 @@ def test_recipes_run(title, tmp_path, monkeypatch):
     exec(compile(start + code, f"recipes.md: {title}", "exec"), namespace)
     if title == "Grid search over all of it":
         assert namespace["best"].best_params_.keys() == {"strategy", "calibration"}
+    if title == "MLflow":
+        code = (
+            "import sys, mlflow\nfrom sklearn_annoser.datasets import make_corpora\n"
+            "mlflow.set_tracking_uri('sqlite:///mlflow.db')\nmapper = mlflow.sklearn.load_model(sys.argv[1])\n"
+            "X = make_corpora(n_samples=200, n_annotators=8, random_state=0)[1].X\n"
+            "print(repr(mapper.of('target_003').predict(X)[0, 0].item()))"
+        )
+        command = [sys.executable, "-c", code, namespace["logged"].model_uri]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        predicted = namespace["mapper"].predict(namespace["target"].X, annotator="target_003")
+        assert float(run.stdout.split()[-1]) == predicted[0, 0]
     if title == "TensorBoard":
         assert list((tmp_path / "runs").iterdir())
 
