@@ -48,8 +48,10 @@ class Person(BaseEstimator):
 
         Parameters
         ----------
-        X, y : ignored
+        X : ignored
             Not used, present for API consistency.
+        y : ignored, default=None
+            Not used either.
 
         Returns
         -------
