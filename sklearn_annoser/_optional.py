@@ -49,6 +49,14 @@ def import_pyarrow() -> Any:
         raise ImportError("This table needs pyarrow to be read: pip install pyarrow.") from error
 
 
+def import_skops_io() -> Any:
+    """Return skops.io."""
+    try:
+        return import_module("skops.io")
+    except ImportError as error:
+        raise ImportError("Files of models need skops: pip install 'sklearn-annoser[share]'.") from error
+
+
 def import_soundfile() -> Any:
     """Return soundfile."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
@@ -231,11 +232,18 @@ def check_known(what: str, labels: Sequence[Any] | np.ndarray, known: np.ndarray
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         alike = next((label for label in known.tolist() if str(label) == str(unknown[0])), None)
         hint = "" if alike is None else f" {alike!r} is, of type {type(alike).__name__}: convert one of them."
+        near = [known.tolist()[place] for place in _near(str(unknown[0]), [str(label) for label in known.tolist()])]
         raise ValueError(
-            f"{what} {unknown[0]!r}{more} is not in {where}. It has {len(known)}, for example {known[:3].tolist()}."
+            f"{what} {unknown[0]!r}{more} is not in {where}. It has {len(known)}, for example "
+            f"{near or known[:3].tolist()}."
             f"{hint}"
         )
     return codes
+
+
+def _near(label: str, known: list[str]) -> list[int]:
+    """Return the positions of the labels that are most like one, at most three."""
+    return [known.index(each) for each in get_close_matches(label, known)]
 
 
 def check_groups(groups: Any, n_samples: int) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from sklearn_annoser.estimators._classifier import AnnotatorMappedClassifier
 from sklearn_annoser.estimators._committee import AnnotatorCommittee
 from sklearn_annoser.estimators._mapper import AnnotatorMapper
+from sklearn_annoser.estimators._person import PersonClassifier, PersonRegressor
 from sklearn_annoser.estimators._predictor import AnnotatorPredictor
 from sklearn_annoser.estimators._regressor import AnnotatorMappedRegressor
 
@@ -12,4 +13,6 @@ __all__ = [
     "AnnotatorMappedRegressor",
     "AnnotatorMapper",
     "AnnotatorPredictor",
+    "PersonClassifier",
+    "PersonRegressor",
 ]

@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_annoser._features import Features
 from sklearn_annoser._validation import as_columns, as_objects, check_labels, check_number, check_option
 from sklearn_annoser.estimators._class_labels import check_labels_of, encode, in_order
-from sklearn_annoser.estimators._class_network import ClassLink, ClassRegressor
+from sklearn_annoser.estimators._class_link import PredictsClasses, apply_weights
+from sklearn_annoser.estimators._class_network import ClassRegressor
 from sklearn_annoser.estimators._class_scores import SCORINGS, bias_towards, score_labels
 from sklearn_annoser.estimators._known import ServesOneAnnotator
 from sklearn_annoser.mapping import STRATEGIES, fit_thresholds
@@ -23,13 +24,10 @@ CLASS_STRATEGIES = ("joint", "top-n", "blend", "all", "random")
 CALIBRATIONS = (None, "prior")
 
 
-class EnrolsLabels(ServesOneAnnotator):
+class EnrolsLabels(PredictsClasses, ServesOneAnnotator):
     """One that knows how annotators label, and can be made to label as a new one would."""
 
-    classes_: Any
-    outputs_: tuple[str, ...]
     regressor_: ClassRegressor
-    _link: ClassLink
 
     def _check_X(self, X: Any, y: Any = None, *, reset: bool = False) -> np.ndarray | Features:
         """Return checked features, of the same samples as `y` if that is Ratings."""
@@ -149,11 +147,6 @@ class EnrolsLabels(ServesOneAnnotator):
 
     # ------------------------------------------------------------------ what heads say
 
-    @property
-    def _classes(self) -> list[np.ndarray]:
-        """The classes of each output."""
-        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
-
     def _apply(self, X: np.ndarray | Features, head: np.ndarray) -> np.ndarray:
         """Return the logits of a head on checked X, (n_samples, n_columns)."""
         weights, cuts = self._link.split(head)
@@ -161,8 +154,7 @@ class EnrolsLabels(ServesOneAnnotator):
 
     def _apply_weights(self, X: np.ndarray | Features, weights: np.ndarray) -> np.ndarray:
         """Return what weights, (n_towers, n_hidden + 1), predict on checked X."""
-        blocks = [np.einsum("nkh,kh->nk", hidden, weights[:, :-1]) for _, hidden in self.regressor_.iter_hidden(X)]
-        return np.concatenate(blocks).astype(np.float64) + weights[:, -1]
+        return apply_weights(self.regressor_.iter_hidden(X), weights)
 
     def _logits_annotators(self, X: np.ndarray | Features) -> np.ndarray:
         """Return the logits of every annotator on checked X, (n_samples, n_annotators, n_columns)."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_annoser._features import Features, select_rows, validate_features
 from sklearn_annoser._validation import (
-    as_columns,
     as_objects,
     check_array_like,
     check_groups,
@@ -26,13 +23,14 @@ from sklearn_annoser.estimators._class_enrollment import EnrolsLabels
 from sklearn_annoser.estimators._class_labels import (
     check_labels_of,
     columns_of,
-    in_order,
     learn_classes,
     one_hot,
     order_of,
     warn_if_undeclared,
 )
-from sklearn_annoser.estimators._class_network import ClassLink, ClassRegressor
+from sklearn_annoser.estimators._class_link import ClassLink
+from sklearn_annoser.estimators._class_network import ClassRegressor
+from sklearn_annoser.estimators._person import PersonClassifier
 from sklearn_annoser.estimators._training import HeadTrainer
 from sklearn_annoser.mapping import predict_rated
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -292,12 +290,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         array, shape (n_samples,) or (n_samples, n_outputs)
             The most probable label; of an ordered class too, whichever errors are costly.
         """
-        logits = self._logits(X, annotator)  # raises if there are no classes yet
-        columns = [own[logits[:, part].argmax(axis=1)] for own, part in self._each_output()]
-        if len(columns) == 1:
-            return columns[0]
-        mixed = len({own.dtype.kind for own in columns}) > 1  # numpy would make strings of numbers
-        return np.stack([own.astype(object) if mixed else own for own in columns], axis=1)
+        return self._labels(self._logits(X, annotator))
 
     def predict_proba(self, X: Any, annotator: Any = None) -> np.ndarray:
         """Predict how probable each label is.
@@ -309,8 +302,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         array, shape (n_samples, n_classes), or list of arrays
             In the order of `classes_`; of several outputs a list.
         """
-        logits = self._logits(X, annotator)
-        return self._by_output([softmax(logits[:, part], axis=1) for _, part in self._each_output()])
+        return self._probabilities(self._logits(X, annotator))
 
     def predict_proba_annotators(self, X: Any) -> np.ndarray:
         """Predict how probable each label is for every annotator.
@@ -322,8 +314,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         array, shape (n_samples, n_annotators, n_classes), or list of arrays
         """
         check_is_fitted(self)
-        logits = self._logits_annotators(self._check_X(X))
-        return self._by_output([softmax(logits[:, :, part], axis=2) for _, part in self._each_output()])
+        return self._probabilities(self._logits_annotators(self._check_X(X)))
 
     def predict_logits(self, X: Any, annotator: Any = None) -> np.ndarray:
         """Return the logits of one annotator.
@@ -344,14 +335,12 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         X = self._check_X(X)
         return self._apply(X, self._head_of(annotator))
 
-    def _each_output(self) -> zip[tuple[np.ndarray, slice]]:
-        """Walk over the classes and the columns of each output."""
-        return zip(self._classes, self._link.slices(), strict=True)
-
-    @staticmethod
-    def _by_output(found: list[np.ndarray]) -> Any:
-        """Return what there is for each output: a list, if there are several."""
-        return found[0] if len(found) == 1 else found
+    def _person(self, annotator: Any, head: np.ndarray) -> PersonClassifier:
+        person = PersonClassifier()._take(self, self.regressor_, annotator, head)
+        person.classes_, person._link = self.classes_, self._link
+        if hasattr(self, "feature_names_in_"):  # the regressor has been given an array
+            person.feature_names_in_ = self.feature_names_in_
+        return person
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, of several outputs the mean of their accuracies.
@@ -371,7 +360,7 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
         float
         """
         if not isinstance(y, Ratings):
-            return self._score_array(X, y, sample_weight)
+            return self._accuracy(y, self.predict(X), sample_weight)
         if sample_weight is not None:
             raise ValueError("sample_weight cannot be used with Ratings: each annotator counts alike.")
         check_is_fitted(self)
@@ -392,19 +381,6 @@ class AnnotatorMappedClassifier(ClassifierMixin, HeadTrainer, EnrolsLabels):
             n = np.bincount(codes, minlength=y.n_annotators)
             found.append(np.mean(np.bincount(codes, right, y.n_annotators)[n > 0] / n[n > 0]))
         return float(np.mean(found))
-
-    def _score_array(self, X: Any, y: Any, sample_weight: Any) -> float:
-        """Return the accuracy of the labels of an array."""
-        refuse_masks("y", y)
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, len(np.asarray(y)))
-        predicted = self.predict(X)
-        if predicted.ndim == 1:
-            return float(accuracy_score(y, predicted, sample_weight=sample_weight))
-        truth = as_columns(as_objects("y", in_order(y, self.outputs_)))
-        if truth.shape != predicted.shape:
-            raise ValueError(f"y must have shape {predicted.shape}, got {truth.shape}.")
-        return float(np.average((truth == predicted).mean(axis=1), weights=sample_weight))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "regressor_")

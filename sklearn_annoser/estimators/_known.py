@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_annoser._validation import as_objects, check_known, check_option
+from sklearn_annoser._state import plain, restored
+from sklearn_annoser._validation import as_objects, check_known, check_labels, check_option
 from sklearn_annoser.estimators._unit_scale import UnitScale
 
 ON_UNKNOWN = ("warn", "raise", "consensus")
@@ -42,6 +44,37 @@ class KnowsAnnotators(BaseEstimator):
             raise ValueError(f"annotator must be a single label, got {annotator!r}. predict_annotators takes several.")
         return self._unit_heads[check_known("annotator", [annotator], self.annotators_, "the fitted annotators")[0]]
 
+    def of(self, annotator: Any = None) -> Any:
+        """Return the model of one person alone: the network once, one head, and nothing of anybody else.
+
+        Parameters
+        ----------
+        annotator : label, default=None
+            One of `annotators_`. None: whom `predict` serves without a name.
+
+        Returns
+        -------
+        PersonRegressor or PersonClassifier, or a Pipeline that ends in one
+            It predicts as ``predict(X, annotator=annotator)`` does here. It holds no ratings and no other name, and is
+            small: to be saved (:func:`sklearn_annoser.sharing.save`), sent, or exported (``to_module()``).
+
+        Raises
+        ------
+        ValueError
+            The annotator is not known, or is not trusted and gets no prediction.
+        """
+        check_is_fitted(self)
+        head = self._head_of(annotator)
+        if not np.isfinite(head).all():
+            raise ValueError(
+                f'annotator {annotator!r} is not trusted, and gets no prediction: fallback="consensus" gives one.'
+            )
+        return self._person(None if annotator is None else check_labels("annotator", [annotator]).tolist()[0], head)
+
+    def _person(self, annotator: Any, head: np.ndarray) -> Any:
+        """Return the model of the person whose head it is."""
+        raise TypeError(f"{type(self).__name__} must have _person.")
+
     def _heads_of(self, annotators: Any) -> np.ndarray:
         """Return the heads of some annotators, or all."""
         if annotators is None:
@@ -56,6 +89,12 @@ class KnowsAnnotators(BaseEstimator):
             raise ValueError(f"{message} {mend}")
         if self.on_unknown == "warn":
             warnings.warn(f"{message} {instead}", stacklevel=4)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(restored(state))
 
     def _rng(self) -> np.random.RandomState:
         """Return the random numbers that `random_state` stands for."""

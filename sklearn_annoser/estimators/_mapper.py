@@ -304,6 +304,10 @@ class AnnotatorMapper(CompletesRatings):
 
     # ------------------------------------------------------------------ what AnnotatorPredictor asks for
 
+    def _source(self) -> tuple[Any, Any]:
+        steps, source = split_source(self.estimator)
+        return steps, self.tuned_ or source
+
     def _iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         steps, source = split_source(self.estimator)  # features of a pipeline are its own affair, and only counted here
         checked = validate_features(self, X, reset=False, skip_check_array=steps is not None)

@@ -19,6 +19,8 @@ from sklearn_annoser._validation import (
     refuse_masks,
 )
 from sklearn_annoser.estimators._known import KnowsAnnotators
+from sklearn_annoser.estimators._person import PersonRegressor, predict_head
+from sklearn_annoser.estimators._source import with_frozen_steps
 from sklearn_annoser.mapping import predict_heads, predict_rated
 from sklearn_annoser.metrics import ccc_score, individual_ccc_score
 from sklearn_annoser.ratings import CONSENSUS, Ratings
@@ -78,9 +80,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         """
         check_is_fitted(self)
         head = self._head_of(annotator)
-        blocks = [np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1] for _, hidden in self.iter_hidden(X)]
-        predicted = self._unit_scale.from_unit(np.concatenate(blocks))
-        return predicted[:, 0] if self.target_ndim_ == 1 else predicted
+        return predict_head(self.iter_hidden(X), head, self._unit_scale, self.target_ndim_)
 
     def predict_annotators(self, X: Any, annotators: Any = None) -> np.ndarray:
         """Predict the ratings of every annotator.
@@ -181,6 +181,21 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
             y = self.check_ratings(y)
             return float(individual_ccc_score(y, self.predict_ratings(X, y)))
         return float(ccc_score(self._check_truth(y), self.predict(X), sample_weight=sample_weight))
+
+    def _person(self, annotator: Any, head: np.ndarray) -> Any:
+        steps, source = self._source()
+        if not hasattr(source, "net_"):
+            raise TypeError(
+                f"a {type(source).__name__} has no network that could be taken along: a person's model needs an "
+                "AnnotatorMappedRegressor."
+            )
+        person = PersonRegressor()._take(self, source, annotator, head)
+        person._unit_scale, person._ndim = self._unit_scale, self.target_ndim_
+        return with_frozen_steps(steps, person, "personregressor")
+
+    def _source(self) -> tuple[Any, Any]:
+        """Return the steps before the network, None without any, and the regressor that has it."""
+        return None, self
 
     def _check_truth(self, y: Any) -> Any:
         """Return an array of ratings with its columns in the order of the outputs, if it names them."""

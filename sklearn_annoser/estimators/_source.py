@@ -42,13 +42,13 @@ def take_rows(X: Any, rows: np.ndarray, *, lazily: bool = False) -> Any:
     return X[rows] if hasattr(X, "shape") else np.asarray(X)[rows]
 
 
-def with_frozen_steps(steps: Pipeline | None, regressor: Any) -> Any:
+def with_frozen_steps(steps: Pipeline | None, regressor: Any, name: str = "annotatormappedregressor") -> Any:
     """Return a pipeline of copies of fitted steps, which no fit changes, and a regressor; without steps, that alone."""
     if steps is None:
         return regressor
     # Frozen: the trunk has learned features as these steps make them, and the source's own must not be changed.
-    frozen = [(name, step if step == "passthrough" else _frozen_copy(step)) for name, step in steps.steps]
-    return Pipeline([*frozen, ("annotatormappedregressor", regressor)])
+    frozen = [(each, step if step == "passthrough" else _frozen_copy(step)) for each, step in steps.steps]
+    return Pipeline([*frozen, (name, regressor)])
 
 
 def _frozen_copy(step: Any) -> FrozenEstimator:

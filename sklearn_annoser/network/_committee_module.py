@@ -78,7 +78,7 @@ class CommitteeModule(nn.Module):
 
     def _further(self, X: Tensor) -> Tensor:
         """Return the predictions of the consensus members and the ridge, (n_outputs, n_samples, n_further)."""
-        parts = [X.new_empty(self.members.n_outputs, len(X), 0)]
+        parts = [X.new_empty(self.members.n_outputs, X.shape[0], 0)]  # of len(X) an export would make a constant
         if self.consensus is not None:
             parts.append(_mean_predictions(self.consensus, X))
         if self.ridge is not None:
