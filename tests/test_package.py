@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a module imports from lower rows only, or from the files of its own package.
 ROWS = [
     {"__main__"},
+    {"command_line"},
     {"planning"},
     {"reproduce"},
     {"displays"},
