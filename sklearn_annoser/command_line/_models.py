@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_annoser._optional import import_soundfile, import_soxr, import_transformers
+from sklearn_annoser._optional import import_skops_io, import_soundfile, import_soxr, import_transformers
 from sklearn_annoser.command_line._arguments import check_extras
 from sklearn_annoser.encoders import BertEncoder, WavLMEncoder
 from sklearn_annoser.encoders._base import FrozenEncoder
 from sklearn_annoser.estimators import AnnotatorCommittee, AnnotatorMappedRegressor, AnnotatorMapper
 from sklearn_annoser.estimators._source import split_source
-from sklearn_annoser.reproduce._files import written_aside
+from sklearn_annoser.sharing import load, save
 
-BLEND = {"strategy": "blend", "calibration": "affine"}  # what README recommends
+BLEND: dict[str, Any] = {"strategy": "blend", "calibration": "affine"}  # what README recommends
 
 
 @dataclass(frozen=True)
@@ -107,25 +106,22 @@ def new_model(kinds: Mapping[str, str], options: argparse.Namespace, cache: Path
 
 
 def check_kinds(kinds: Mapping[str, str]) -> None:
-    """Exit if a package that audio or text needs is not there."""
+    """Exit if a package that models, audio or text need is not there."""
     audio = [import_soundfile, import_soxr] if "audio" in kinds.values() else []
-    check_extras(*([import_transformers] if kinds else []), *audio)
+    check_extras(import_skops_io, *([import_transformers] if kinds else []), *audio)
 
 
 def save_model(model: Any, path: Path) -> None:
     """Write a model whole."""
-    with written_aside(path) as aside:
-        joblib.dump(model, aside)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(model, path)
 
 
 def load_model(path: Path) -> Model:
     """Return the model in a file."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no model {str(path)!r}.")
-    try:
-        loaded = joblib.load(path)
-    except Exception as error:
-        raise ValueError(f"{str(path)!r} is no model that can be read: {error}") from error
+    loaded = load(path)
     if isinstance(loaded, AnnotatorMapper):
         source = loaded.estimator
         return Model(source.estimator if isinstance(source, FrozenEstimator) else source, loaded)

@@ -71,7 +71,7 @@ class Corpus:
 
 
 def read_corpus(path: Path, options: argparse.Namespace, *, to: Any = None) -> Corpus:
-    """Return the ratings of a file or folder, on the scale on which they were given; brought to scale `to`, if given."""
+    """Return the ratings of a file or folder, on the scale on which they were given, or on the scale `to`."""
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} is not there.")
     if options.format == "table":
@@ -95,7 +95,7 @@ def read_corpus(path: Path, options: argparse.Namespace, *, to: Any = None) -> C
 
 def on_scale(ratings: Ratings, scale: Any) -> Ratings:
     """Return ratings on another scale, without what that leaves behind the twelfth digit."""
-    rescaled = ratings.rescaled(tuple(float(each) for each in scale))
+    rescaled = ratings.rescaled((float(scale[0]), float(scale[1])))
     digits = 12 - int(np.ceil(np.log10(max(abs(each) for each in scale))))
     names: dict[str, Any] = {"annotators": ratings.annotators, "outputs": ratings.outputs, "samples": ratings.samples}
     values = np.clip(np.round(rescaled.values, digits), *scale)

@@ -32,9 +32,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(aside, index=False, float_format="%.10g", encoding="utf-8")
 
 
-def long_table(
-    labels: Sequence[Any], annotators: Sequence[Any], outputs: Sequence[str], cells: np.ndarray
-) -> pd.DataFrame:
+def long_table(labels: Any, annotators: Any, outputs: Sequence[str], cells: np.ndarray) -> pd.DataFrame:
     """Return (n_samples, n_annotators, n_outputs) numbers as a table with a row a sample and annotator."""
     n_samples, n_annotators, n_outputs = cells.shape
     frame = pd.DataFrame(cells.reshape(-1, n_outputs), columns=list(outputs))

@@ -190,6 +190,11 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "fingerprint_")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A Path is one of this machine's system.
+        state = super().__getstate__()
+        return {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in state.items()}
+
     # ------------------------------------------------------------------ what a subclass says
 
     @abstractmethod

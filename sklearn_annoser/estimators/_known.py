@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from sklearn_annoser._state import plain, restored
 from sklearn_annoser._validation import as_objects, check_known, check_option
 from sklearn_annoser.estimators._unit_scale import UnitScale
 
@@ -56,6 +57,12 @@ class KnowsAnnotators(BaseEstimator):
             raise ValueError(f"{message} {mend}")
         if self.on_unknown == "warn":
             warnings.warn(f"{message} {instead}", stacklevel=4)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(restored(state))
 
     def _rng(self) -> np.random.RandomState:
         """Return the random numbers that `random_state` stands for."""

@@ -23,13 +23,22 @@ from sklearn_annoser.network._epoch_bar import EpochBar
 from sklearn_annoser.network._member_splits import mean_where, member_seeds, member_splits, unseen_by
 from sklearn_annoser.network._net import BLOCK_ROWS, MultiHeadNet
 from sklearn_annoser.network._passes import hidden_blocks, in_passes
+from sklearn_annoser.network._plain_state import (
+    history_of,
+    history_state,
+    module_state,
+    present_device,
+    take_weights,
+    to_arrays,
+    to_tensors,
+)
 from sklearn_annoser.network._ratings_net import LITTLE, LONG, TELLING
 from sklearn_annoser.network._ridge import fit_ridge, fit_tuned_ridge
 from sklearn_annoser.network._shares import standardized_shares
 from sklearn_annoser.network._stack import MemberStack
 from sklearn_annoser.network._stack_loop import Task, TrainedStack, train_together
 from sklearn_annoser.network._stack_training import Recipe, Source
-from sklearn_annoser.network._torch_state import generator, plain_torch
+from sklearn_annoser.network._torch_state import generator, plain_torch, seeded
 from sklearn_annoser.ratings import Ratings
 
 MOST_SAMPLES = 8192  # are enough to tell the spread of predictions
@@ -350,6 +359,36 @@ class CommitteeNet:
                 stacklevel=4,
             )
         return self
+
+    # ------------------------------------------------------------------ state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return how the networks are made, and arrays of all that has been learned."""
+        state: dict[str, Any] = {"net": self.net, "makeup": self.makeup, "lr": self.lr}
+        if not hasattr(self, "module_"):
+            return state
+        return state | {
+            "shape": dict(self.shape_),
+            "module": module_state(self.module_),
+            "stacks": [{"lrs": each.lrs, "velocities": to_arrays(each.velocities)} for each in self.stacks_],
+            "history": history_state(self.history),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        n_members, n_consensus_members, ridge = state["makeup"]
+        self.__init__(  # type: ignore[misc]
+            state["net"], n_members=n_members, n_consensus_members=n_consensus_members, ridge=ridge
+        )
+        self.lr = state["lr"]
+        if "module" not in state:
+            return
+        self.net.device, self.shape_ = present_device(self.net.device), state["shape"]
+        with plain_torch(), seeded(0):  # weights are drawn first
+            self.initialize()
+            take_weights(self.module_, state["module"], self.net.device)
+        for each, moving in zip(self.stacks_, state["stacks"], strict=True):
+            each.lrs, each.velocities = moving["lrs"], to_tensors(moving["velocities"], self.net.device)
+        self.history = list(history_of(state["history"]))
 
     # ------------------------------------------------------------------ prediction
 

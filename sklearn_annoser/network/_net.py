@@ -18,8 +18,17 @@ from sklearn_annoser.network._loss import VARIANCE_FLOOR, CCCLoss
 from sklearn_annoser.network._module import MultiHeadModule
 from sklearn_annoser.network._optim import LazySGD
 from sklearn_annoser.network._passes import hidden_blocks
+from sklearn_annoser.network._plain_state import (
+    go_on_moving,
+    history_of,
+    history_state,
+    module_state,
+    optimizer_state,
+    present_device,
+    take_weights,
+)
 from sklearn_annoser.network._ratings_net import RatingsNet
-from sklearn_annoser.network._torch_state import plain_torch
+from sklearn_annoser.network._torch_state import plain_torch, seeded
 from sklearn_annoser.ratings import Ratings
 
 BLOCK_ROWS = 4096
@@ -412,3 +421,44 @@ class MultiHeadNet(RatingsNet):
         if self._is_lazy:
             self.optimizer_.flush()
         return self.module_.stacked_heads().cpu().numpy()
+
+    # ------------------------------------------------------------------ state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the parameters that are not the default, and arrays of all that has been learned."""
+        default = vars(MultiHeadNet())
+        names = [name for name in vars(self) if not name.startswith("_") and not name.endswith("_")]
+        params = {name: getattr(self, name) for name in names}
+        params = {name: value for name, value in params.items() if not _is_same(value, default.get(name, default))}
+        if not hasattr(self, "module_"):
+            return {"params": params}
+        return {
+            "params": params,
+            "shape": dict(getattr(self, "shape_", {})),
+            "module": module_state(self.module_),
+            "optimizer": optimizer_state(self.optimizer_),
+            "history": history_state(self.history),
+            "is_fitted": self.initialized_,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "params" not in state:  # of 0.1.0
+            super().__setstate__(state)
+            return
+        self.__init__(**state["params"])  # type: ignore[misc]
+        if "module" not in state:
+            return
+        self.device, self.shape_ = present_device(self.device), state["shape"]
+        with plain_torch(), seeded(0):  # weights are drawn first
+            self.initialize()
+            take_weights(self.module_, state["module"], self.device)
+            self.initialize_optimizer()
+            go_on_moving(self.optimizer_, state["optimizer"], self.device)
+        self.history, self.initialized_ = history_of(state["history"]), state["is_fitted"]
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    """Say whether a parameter is the default."""
+    return value is default or (
+        isinstance(value, (bool, int, float, str)) and (type(value), value) == (type(default), default)
+    )

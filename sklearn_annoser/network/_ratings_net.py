@@ -34,6 +34,7 @@ class RatingsNet(NeuralNet):
     max_epochs: int
     patience: int
     lr: float
+    device: Any
     consensus_head: bool
     variance_heads: bool
     max_grad_norm: float | None
