@@ -13,6 +13,7 @@ from typing import Any
 
 from sklearn_annoser.command_line import (
     _demo,
+    _enroll,
     _map,
     _plan,
     _predict,
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "train": _train,
     "map": _map,
     "predict": _predict,
+    "enroll": _enroll,
     "demo": _demo,
     "plan": _plan,
     "reproduce": _reproduce,
