@@ -89,6 +89,16 @@ def add_clip_options(command: Any) -> None:
     )
 
 
+def add_list_options(command: Any) -> None:
+    """Add what says how a table of clips without ratings is read."""
+    table = command.add_argument_group("a table of clips")
+    table.add_argument("--sample", metavar="COLUMN", help="what they are called (default: sample, clip, file, ...)")
+    table.add_argument("--samples", type=Path, metavar="TABLE", help="of a .npy: a table, a row a sample")
+    table.add_argument("--separator", help="between the cells (default: whichever gives the columns)")
+    table.add_argument("--encoding", help="of the tables (default: UTF-8, or what their first bytes say)")
+    command.set_defaults(outputs=None, on_error="raise")
+
+
 def add_encoder_options(command: Any, *, for_training: bool = False) -> None:
     """Add what says how audio and text become vectors."""
     group = command.add_argument_group("encoders")

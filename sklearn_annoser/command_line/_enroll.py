@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sklearn_annoser._optional import import_gradio
-from sklearn_annoser.command_line._arguments import add_clip_options, add_encoder_options, check_extras, positive
+from sklearn_annoser.command_line._arguments import (
+    add_clip_options,
+    add_encoder_options,
+    add_list_options,
+    check_extras,
+    positive,
+)
 from sklearn_annoser.command_line._clips import read_clips
 from sklearn_annoser.command_line._models import check_kinds, load_model, set_encoders, vectors_in
 from sklearn_annoser.command_line._train import tell_samples
@@ -33,7 +39,7 @@ def add(commands: Any) -> None:
     command.add_argument("--n", type=positive, default=20, help="ratings to ask for (default: 20)")
     command.add_argument("--host", default="127.0.0.1", help="where to serve (default: 127.0.0.1, this machine)")
     command.add_argument("--port", type=int, default=7860, help="default: 7860")
-    command.add_argument("--sample", metavar="COLUMN", help="of a table: what samples are called")
+    add_list_options(command)
     add_clip_options(command)
     add_encoder_options(command)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sklearn_annoser.command_line._tables import PARQUET, SAMPLE_NAMES, columns_of, find_column, frame_of
+from sklearn_annoser.command_line._tables import PARQUET, SAMPLE_NAMES, columns_of, find_column, frame_of, read_columns
 from sklearn_annoser.datasets import CorpusError
 from sklearn_annoser.datasets._cells import Source
 from sklearn_annoser.datasets._files import BadLines
@@ -44,16 +44,21 @@ def _of_rows(
         raise CorpusError(f"{str(path)!r} cannot be read: {error}") from error
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         raise CorpusError(f"{str(path)!r} must have numbers of shape (samples, features), got {X.dtype} {X.shape}.")
-    if labels is None:
+    if labels is None and options.samples is None:
         return [str(row) for row in range(len(X))], X
-    if getattr(options, "samples", None) is None:
+    if options.samples is None:
         raise ValueError(
             f"{path.name} does not say which row is of which sample: give --samples TABLE, with a row a sample in "
             "the same order, or a .npz, .csv or .parquet that has the labels."
         )
+    is_table = labels is None
+    if labels is None:
+        columns = columns_of(options.samples, options, SAMPLE_NAMES)
+        label = find_column(columns, options.sample, SAMPLE_NAMES, f"{options.samples.name}: samples", "--sample")
+        labels = read_columns(options.samples, [label], options)[label].tolist()
     if len(X) != len(labels):
         raise CorpusError(f"{path.name} has {len(X)} rows, {options.samples.name} {len(labels)} samples.")
-    return None, X
+    return (list(labels) if is_table else None), X
 
 
 def _of_arrays(path: Path, options: argparse.Namespace) -> tuple[list[str], np.ndarray]:

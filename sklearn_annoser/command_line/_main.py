@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sklearn_annoser.command_line import (
+    _complete,
     _demo,
     _enroll,
     _map,
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "train": _train,
     "map": _map,
     "predict": _predict,
+    "complete": _complete,
     "enroll": _enroll,
     "demo": _demo,
     "plan": _plan,

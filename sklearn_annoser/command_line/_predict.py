@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_annoser.command_line._arguments import add_clip_options, add_encoder_options, add_output_options, usage
+from sklearn_annoser.command_line._arguments import (
+    add_clip_options,
+    add_encoder_options,
+    add_list_options,
+    add_output_options,
+    usage,
+)
 from sklearn_annoser.command_line._clips import read_clips
 from sklearn_annoser.command_line._models import Model, check_kinds, load_model, set_encoders, vectors_in
 from sklearn_annoser.command_line._train import tell_samples
@@ -32,7 +38,7 @@ def add(commands: Any) -> None:
     who.add_argument("--everybody", action="store_true", help="of all annotators, a row each")
     who.add_argument("--consensus", action="store_true", help="the mean of everybody")
     add_output_options(command, "the predictions, as CSV")
-    command.add_argument("--sample", metavar="COLUMN", help="of a table: what samples are called")
+    add_list_options(command)
     add_clip_options(command)
     add_encoder_options(command)
 

@@ -137,7 +137,7 @@ def read_table(path: Path, options: argparse.Namespace, scale: Any) -> tuple[Any
         encoding=options.encoding,
         on_error=options.on_error,
     )
-    if options.samples is None and getattr(options, "text", None):
+    if options.samples is None and options.text:
         texts = read_columns(path, [sample, options.text], options).drop_duplicates()
         twice = texts[sample].duplicated()
         if twice.any():
@@ -181,9 +181,9 @@ def frame_of(path: Path, labels: Sequence[str | None]) -> Any:
 
 def read_columns(path: Path, columns: Sequence[str], options: argparse.Namespace) -> pd.DataFrame:
     """Return some columns of a table as text."""
-    form = getattr(options, "separator", None), getattr(options, "encoding", None)
-    bad = BadLines(getattr(options, "on_error", "raise"))
-    rows = Source("the table", columns, (), *form).read(frame_of(path, columns), bad)
+    bad = BadLines(options.on_error)
+    source = Source("the table", columns, (), options.separator, options.encoding)
+    rows = source.read(frame_of(path, columns), bad)
     bad.warn(path.name, stacklevel=2)
     return rows.frame[list(columns)]
 

@@ -47,6 +47,7 @@ STYLE = """
 .clip {font-size: 1.25em; line-height: 1.5; padding: 1em}
 .clip {border: 1px solid var(--border-color-primary); border-radius: 8px}
 .clip audio {width: 100%} .told table {width: 100%; border-collapse: collapse}
+.told table, .told thead, .told tbody {border: 0 !important}
 .told td, .told th {padding: .3em .5em; text-align: left; border: 0 solid var(--border-color-primary) !important}
 .told tr > * {border-bottom-width: 1px !important}
 .bar {background: var(--border-color-primary); border-radius: 4px; height: 8px}
@@ -205,7 +206,7 @@ def make_blocks(page: Page, gradio: Any, annotator: str) -> Any:
                 )
             ]
             with gradio.Row():
-                save = gradio.Button("Save (Enter)", elem_id="save", variant="primary", min_width=90)
+                save = gradio.Button("Save ⏎", elem_id="save", variant="primary", min_width=90)
                 skip = gradio.Button("Later", elem_id="skip", min_width=90)
                 undo = gradio.Button("Undo", elem_id="undo", min_width=90)
             told = gradio.HTML(elem_id="told")
