@@ -25,8 +25,8 @@ EXAMPLES = """examples:
   python -m sklearn_annoser complete ratings.csv --model model.skops --audio clips --out completed.csv
 
 A row for each sample and annotator: what was given as it was (given_... is 1), the others as they are expected from
-what others gave to the same sample and from the model, with the bounds of an interval that holds 80 % of them. The model may
-be of the same corpus, as train makes it, or of another one."""
+what others gave to the same sample and from the model, with the bounds of an interval that holds 80 % of them. The
+model may be of the same corpus, as train makes it, or of another one."""
 
 
 def add(commands: Any) -> None:

@@ -18,6 +18,7 @@ from sklearn_annoser.command_line import (
     _map,
     _plan,
     _predict,
+    _report,
     _reproduce,
     _train,
 )
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Any] = {
     "predict": _predict,
     "complete": _complete,
     "enroll": _enroll,
+    "report": _report,
     "demo": _demo,
     "plan": _plan,
     "reproduce": _reproduce,
