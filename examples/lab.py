@@ -2,8 +2,9 @@
 
     python examples/lab.py [--out FOLDER]
 
-With SKLEARN_ANNOSER_DATA, a folder with estonian_expressive_tts/, and SKLEARN_ANNOSER_MODELS, one with whisper-tiny.en/,
-it works on real listeners of expressive voices; else on tones, invented listeners and a small random encoder.
+With SKLEARN_ANNOSER_DATA, a folder with estonian_expressive_tts/, and SKLEARN_ANNOSER_MODELS, one with
+whisper-tiny.en/, it works on real listeners of expressive voices; else on tones, invented listeners and a small random
+encoder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
+import gc
 import shutil
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +22,8 @@ def served(pool, tmp_path_factory):
     out = tmp_path_factory.mktemp("page")
     with Served(make_app(pool, out, n=20, annotator="ann")) as url:
         yield url, out
+    with warnings.catch_warnings(action="ignore"):  # gradio leaves event loops open
+        gc.collect()
 
 
 def test_a_clip_is_what_is_in_its_file(served, pool):
