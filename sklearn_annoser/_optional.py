@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +21,16 @@ def import_datasets() -> Any:
         return import_module("datasets")
     except ImportError as error:
         raise ImportError("A folder of a dataset needs datasets: pip install datasets.") from error
+
+
+def import_gradio() -> Any:
+    """Return gradio, which is told first that it is to call nobody."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        return import_module("gradio")
+    except ImportError as error:
+        raise ImportError("The page needs gradio: pip install 'sklearn-annoser[app]'.") from error
 
 
 def import_krippendorff() -> Any:

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a module imports from lower rows only, or from the files of its own package.
 ROWS = [
     {"__main__"},
+    {"command_line"},
+    {"enroll_page"},
     {"planning", "sharing"},
     {"reproduce"},
     {"displays"},

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_annoser.__main__ import main
+from sklearn_annoser.command_line import main
 from sklearn_annoser.planning import Corpus, _plan, describe_plan, make_plan
 
 MODELS = ["train one network", "train a committee", "map to the most similar", "blend, and forecast", "predict"]
@@ -66,7 +66,7 @@ def test_times_have_the_unit_that_suits_them(seconds, words):
 
 def test_the_command_says_for_what_and_what(monkeypatch, capsys, plan):
     pytest.importorskip("transformers")
-    monkeypatch.setattr("sklearn_annoser.__main__.make_plan", lambda corpus, budget: plan)
+    monkeypatch.setattr("sklearn_annoser.command_line._plan.make_plan", lambda corpus, budget: plan)
     main(["plan", "--hours", "400", "--annotators", "12913"])
     told = capsys.readouterr().out
     for part in ("240,000 utterances, 400 hours; 12,913 annotators, 30 epochs", *MODELS, "a step", "a person"):

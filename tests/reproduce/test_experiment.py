@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
-from sklearn_annoser.__main__ import main
+from sklearn_annoser.command_line import main
 from sklearn_annoser.evaluation import STRATEGIES
 from sklearn_annoser.reproduce import load_model, reproduce, summarize_levels
 from tests.reproduce.conftest import SETTINGS

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from sklearn_annoser import __main__ as commands
-from sklearn_annoser.__main__ import main
+from sklearn_annoser.command_line import _reproduce, main
 
 
 def test_the_demo_prints_its_table_and_the_truth_and_draws_a_picture(tmp_path, capsys):
@@ -51,7 +50,7 @@ def test_an_interrupt_ends_the_command(tmp_path, monkeypatch, capsys):
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "run_reproduce", interrupted)
+    monkeypatch.setattr(_reproduce, "run", interrupted)
     with pytest.raises(SystemExit) as error:
         main(["reproduce", "--demo", "--out", str(tmp_path)])
     assert error.value.code == 130
@@ -71,9 +70,9 @@ def test_invented_corpora_that_are_half_written_are_written_anew(tmp_path, monke
 
     for writer in ("write_muse", "write_random_encoders"):
         with monkeypatch.context() as patch:
-            patch.setattr(commands, writer, killed)
+            patch.setattr(_reproduce, writer, killed)
             for other in {"write_msp_podcast", "write_msp_improv", "write_iemocap", "write_random_encoders"} - {writer}:
-                patch.setattr(commands, other, lambda folder, **sizes: folder.mkdir())
+                patch.setattr(_reproduce, other, lambda folder, **sizes: folder.mkdir())
             with pytest.raises(KeyboardInterrupt):
-                commands.fill_folder(tmp_path / "demo", commands.write_demo)
+                _reproduce.fill_folder(tmp_path / "demo", _reproduce.write_demo)
         assert list(tmp_path.iterdir()) == []
