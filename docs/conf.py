@@ -39,6 +39,7 @@ autodoc_typehints = "none"  # the docstrings say it, with shapes and units
 numpydoc_show_class_members = False
 numpydoc_show_inherited_class_members = False
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 default_role = None
 
 sphinx_gallery_conf = {
