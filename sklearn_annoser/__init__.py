@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sklearn_annoser.network import MultiHeadNet
     from sklearn_annoser.ratings import Ratings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "AnnotatorCommittee",
     "AnnotatorMappedClassifier",

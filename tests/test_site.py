@@ -46,3 +46,11 @@ def test_links_to_pages_lead_somewhere():
 
 def test_the_set_up_is_short():
     assert len((DOCS / "conf.py").read_text().splitlines()) < 80
+
+
+def test_the_version_is_the_same_wherever_it_is_cited():
+    root = DOCS.parent
+    version = import_module("sklearn_annoser").__version__
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text()
+    assert f"version = {{{version}}}" in (DOCS / "citing.md").read_text()
+    assert f"\n## {version} " in (root / "CHANGELOG.md").read_text()

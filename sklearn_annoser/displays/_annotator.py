@@ -41,7 +41,7 @@ class AnnotatorDisplay(PanelsDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, ratings: Ratings, annotator: Any, *, title: str | None = None
+        cls, estimator: Any, X: Any, ratings: Ratings, annotator: Any, *, title: str | None = None, axes: Any = None
     ) -> Self:
         """Draw what an estimator predicts for an annotator that it knows.
 
@@ -57,6 +57,8 @@ class AnnotatorDisplay(PanelsDisplay):
             Whose.
         title : str, default=None
             Title of the figure.
+        axes : array of Axes, shape (n_panels,), default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
@@ -64,10 +66,12 @@ class AnnotatorDisplay(PanelsDisplay):
         """
         own = ratings.keep_annotators([annotator])
         predicted = estimator.predict_ratings(X, own)
-        return cls.from_predictions(own.values, predicted.values, outputs=own.outputs, title=title)
+        return cls.from_predictions(own.values, predicted.values, outputs=own.outputs, title=title, axes=axes)
 
     @classmethod
-    def from_predictions(cls, y_true: Any, y_pred: Any, *, outputs: Any = None, title: str | None = None) -> Self:
+    def from_predictions(
+        cls, y_true: Any, y_pred: Any, *, outputs: Any = None, title: str | None = None, axes: Any = None
+    ) -> Self:
         """Draw ratings and predictions.
 
         Parameters
@@ -78,6 +82,8 @@ class AnnotatorDisplay(PanelsDisplay):
             Names of the outputs.
         title : str, default=None
             Title of the figure.
+        axes : array of Axes, shape (n_panels,), default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
@@ -89,7 +95,7 @@ class AnnotatorDisplay(PanelsDisplay):
         names = [f"output {k}" for k in range(true.shape[1])] if outputs is None else list(outputs)
         if len(names) != true.shape[1]:
             raise ValueError(f"outputs must name the {true.shape[1]} outputs, got {names}.")
-        return cls(true, pred, names).plot(title=title)
+        return cls(true, pred, names).plot(axes=axes, title=title)
 
     def _arrange(self) -> dict[str, Any]:
         n_outputs = len(self.outputs)

@@ -100,7 +100,7 @@ class ResultsDisplay(PanelsDisplay):
         """Return the display of results that have the columns."""
 
     @classmethod
-    def from_results(cls, results: pd.DataFrame, *, title: str | None = None) -> Self:
+    def from_results(cls, results: pd.DataFrame, *, title: str | None = None, axes: Any = None) -> Self:
         """Draw results.
 
         Parameters
@@ -109,13 +109,15 @@ class ResultsDisplay(PanelsDisplay):
             What the function named above returned, or several of them.
         title : str, default=None
             Title of the figure.
+        axes : array of Axes, shape (n_panels,), default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
         display
         """
         check_columns(results, cls.NEEDED)
-        return cls._of(results).plot(title=title)
+        return cls._of(results).plot(axes=axes, title=title)
 
 
 def check_columns(results: pd.DataFrame, needed: tuple[str, ...]) -> None:

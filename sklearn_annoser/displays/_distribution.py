@@ -43,7 +43,14 @@ class DistributionDisplay(PanelDisplay):
 
     @classmethod
     def from_grid(
-        cls, mass: Any, edges: Any, *, ratings: Any = None, outputs: Any = None, title: str | None = None
+        cls,
+        mass: Any,
+        edges: Any,
+        *,
+        ratings: Any = None,
+        outputs: Any = None,
+        title: str | None = None,
+        ax: Any = None,
     ) -> Self:
         """Draw a row of what :meth:`AnnotatorMappedRegressor.predict_distribution` returned.
 
@@ -59,6 +66,8 @@ class DistributionDisplay(PanelDisplay):
             Names of the one or two outputs.
         title : str, default=None
             Title of the panel.
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
@@ -70,7 +79,7 @@ class DistributionDisplay(PanelDisplay):
             raise ValueError(f"mass of shape {mass.shape} and edges of shape {edges.shape} do not fit.")
         names = ["rating"] if mass.ndim == 1 else ["first output", "second output"]
         dots = None if ratings is None else as_columns(check_finite_values("ratings", ratings))
-        return cls(mass, edges, dots, names if outputs is None else outputs).plot(title=title)
+        return cls(mass, edges, dots, names if outputs is None else outputs).plot(ax=ax, title=title)
 
     def _arrange(self) -> dict[str, Any]:
         return {"figsize": (4.6, 3.8)}

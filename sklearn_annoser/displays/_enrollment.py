@@ -51,7 +51,13 @@ class EnrollmentDisplay(PanelsDisplay):
 
     @classmethod
     def from_results(
-        cls, results: pd.DataFrame, *, strategies: Any = None, level: str = "individual", title: str | None = None
+        cls,
+        results: pd.DataFrame,
+        *,
+        strategies: Any = None,
+        level: str = "individual",
+        title: str | None = None,
+        axes: Any = None,
     ) -> Self:
         """Draw results of several enrollment sizes.
 
@@ -65,6 +71,8 @@ class EnrollmentDisplay(PanelsDisplay):
             Which level, where there are several.
         title : str, default=None
             Title of the figure.
+        axes : array of Axes, shape (n_panels,), default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
@@ -82,7 +90,7 @@ class EnrollmentDisplay(PanelsDisplay):
         scores = each.groupby(keys, sort=False).agg(["mean", "sem"]).reset_index()
         if strategies is not None:
             scores = pd.concat([scores[scores["strategy"] == name] for name in strategies], ignore_index=True)
-        return cls(scores).plot(title=title)
+        return cls(scores).plot(axes=axes, title=title)
 
     def _arrange(self) -> dict[str, Any]:
         n_outputs, n_strategies = (len(self.scores[name].unique()) for name in ("output", "strategy"))

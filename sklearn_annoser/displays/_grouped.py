@@ -27,7 +27,14 @@ class GroupedDisplay(PanelDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any = None, *, output: str | None = None, clusters: Any = None, title: str | None = None
+        cls,
+        estimator: Any,
+        X: Any = None,
+        *,
+        output: str | None = None,
+        clusters: Any = None,
+        title: str | None = None,
+        ax: Any = None,
     ) -> Self:
         """Draw the annotators that a model knows.
 
@@ -43,6 +50,8 @@ class GroupedDisplay(PanelDisplay):
             As of :func:`~sklearn_annoser.annotators.cluster_annotators`. None: they are found.
         title : str, default=None
             Title of the panel.
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
@@ -52,7 +61,7 @@ class GroupedDisplay(PanelDisplay):
         if clusters is None:
             clusters = cluster_annotators(estimator, X, output=output, random_state=0)
         display.clusters = clusters
-        return display.plot(title=title)
+        return display.plot(ax=ax, title=title)
 
     def _groups_of(self, annotators: pd.Index) -> np.ndarray:
         """Return the group of each annotator, 0 for all without clusters."""

@@ -46,6 +46,7 @@ class AnnotatorMapDisplay(PanelDisplay):
         max_sources: int = 15,
         max_targets: int = 30,
         title: str | None = None,
+        ax: Any = None,
     ) -> Self:
         """Draw the mapping of results.
 
@@ -61,6 +62,8 @@ class AnnotatorMapDisplay(PanelDisplay):
             Target annotators shown: those with the most runs.
         title : str, default=None
             Title of the panel.
+        ax : Axes, default=None
+            Where to draw. None: a new figure.
 
         Returns
         -------
@@ -82,7 +85,7 @@ class AnnotatorMapDisplay(PanelDisplay):
             while others in shares:  # somebody is called so
                 others = f"({others})"
             shares = shares.iloc[:, :max_sources].assign(**{others: rare})
-        return cls(shares).plot(title=title)
+        return cls(shares).plot(ax=ax, title=title)
 
     def _arrange(self) -> dict[str, Any]:
         n_targets, n_sources = self.shares.shape

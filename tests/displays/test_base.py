@@ -5,7 +5,13 @@ import builtins
 import matplotlib.pyplot as plt
 import pytest
 
-from sklearn_annoser.displays import AnnotatorMapDisplay, StrategyDisplay
+from sklearn_annoser.displays import (
+    AnnotatorDisplay,
+    AnnotatorMapDisplay,
+    AnnotatorSimilarityDisplay,
+    EnrollmentDisplay,
+    StrategyDisplay,
+)
 
 
 def test_own_axes_are_drawn_on(results):
@@ -21,6 +27,20 @@ def test_an_own_panel_is_drawn_on_and_gets_the_title(sized):
     assert display.ax_ is ax
     assert display.figure_ is ax.figure
     assert ax.get_title() == "a title"
+
+
+def test_axes_can_be_given_where_a_picture_is_made(results, sized, model):
+    estimator, source = model
+    _, panels = plt.subplots(1, 2)
+    assert StrategyDisplay.from_results(results, axes=panels).axes_[1] is panels[1]
+    assert EnrollmentDisplay.from_results(sized, axes=panels).axes_[0] is panels[0]
+    label = source.ratings.annotators[0]
+    assert (
+        AnnotatorDisplay.from_estimator(estimator, source.X, source.ratings, label, axes=panels).axes_[0] is panels[0]
+    )
+    _, ax = plt.subplots()
+    assert AnnotatorMapDisplay.from_results(sized, ax=ax).ax_ is ax
+    assert AnnotatorSimilarityDisplay.from_estimator(estimator, source.X, ax=ax).ax_ is ax
 
 
 def test_missing_columns_are_named(results):
