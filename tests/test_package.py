@@ -2,13 +2,12 @@
 
 import ast
 import doctest
-import importlib
+import importlib.metadata
 import inspect
 import pkgutil
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -241,8 +240,7 @@ def test_all_names_exactly_what_there_is_and_sorted():
 
 
 def test_the_version_is_that_of_the_distribution():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert sklearn_annoser.__version__ == project["version"]
+    assert sklearn_annoser.__version__ == importlib.metadata.version("sklearn-annoser")
 
 
 # ---------------------------------------------------------------------- documentation

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_annoser import AnnotatorCommittee, AnnotatorMapper
 from sklearn_annoser.datasets import make_corpora
+from sklearn_annoser.evaluation import draw_enrollment
 from sklearn_annoser.metrics import annotator_ccc, ccc_score
 
 mpl.use("Agg")
@@ -27,13 +28,7 @@ def main() -> None:
     """Train, enrol everybody with 20 ratings, show one person of those who gain more than most, and all."""
     source, target = make_corpora(n_samples=1000, random_state=0)
     model = make_pipeline(StandardScaler(), AnnotatorCommittee(lr=0.01, random_state=0)).fit(source.X, source.ratings)
-    rng = np.random.RandomState(0)
-    place = np.empty(target.ratings.n_ratings, dtype=int)
-    for label in target.ratings.annotators:
-        mine = target.ratings.annotators[target.ratings.codes] == label
-        place[mine] = rng.permutation(mine.sum())
-    enrolled = target.ratings.keep_ratings(place < N_ENROLLED)
-    rest = target.ratings.keep_ratings(place >= N_ENROLLED)
+    enrolled, rest = draw_enrollment(target.ratings, N_ENROLLED, random_state=0)
     mapper = AnnotatorMapper(model, strategy="blend", calibration="affine", random_state=0).fit(target.X, enrolled)
 
     personal = mapper.predict_ratings(target.X, rest)
