@@ -46,6 +46,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
     "ignore_pattern": r"(speech_to_annotator|lab)\.py",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_annoser",),

@@ -6,7 +6,7 @@ Sound files become features by a frozen network, inside the same pipeline, and e
 """
 
 # %%
-# Some tones, loud or low, high or deep, stand for speech, and a small random WavLM for a real one:
+# Some tones, rough or smooth, high or deep, stand for speech, and a small random WavLM for a real one:
 # ``WavLMEncoder()`` alone takes the network that the paper uses.
 
 import tempfile
@@ -25,17 +25,18 @@ from sklearn_annoser.reproduce import write_random_encoders
 folder = Path(tempfile.mkdtemp())
 speech, _ = write_random_encoders(folder / "networks")
 rng = np.random.RandomState(0)
-loud, high = rng.uniform(size=(2, 160))
+rough, high = rng.uniform(size=(2, 160))
 time = np.arange(6000) / 16_000
 files = [str(folder / f"{number:03d}.wav") for number in range(160)]
-for path, level, pitch in zip(files, loud, high, strict=True):
-    soundfile.write(path, (0.05 + 0.4 * level) * np.sin(2 * np.pi * (200 + 600 * pitch) * time), 16_000)
+for path, noise, pitch in zip(files, rough, high, strict=True):
+    tone = np.sin(2 * np.pi * (200 + 600 * pitch) * time)
+    soundfile.write(path, 0.2 * ((1 - noise) * tone + noise * rng.normal(size=len(time))), 16_000)
 
 # %%
 # Twelve people rate from 1 to 7. What they listen to differs from one to the next.
 
-angles = np.linspace(0, np.pi, 12)
-values = 4 + 3 * np.outer(2 * loud - 1, np.cos(angles)) + 3 * np.outer(2 * high - 1, np.sin(angles))
+angles = rng.permutation(np.linspace(0, np.pi, 12))
+values = 4 + 3 * np.outer(2 * rough - 1, np.cos(angles)) + 3 * np.outer(2 * high - 1, np.sin(angles))
 values = np.clip(np.round(values + rng.normal(scale=0.7, size=values.shape)), 1, 7)
 people = [f"listener {number}" for number in range(12)]
 ratings = Ratings.from_dense(values, annotators=people, outputs=["activation"], scale=(1, 7))
