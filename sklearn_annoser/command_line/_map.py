@@ -14,6 +14,7 @@ from sklearn_annoser.command_line._arguments import (
     add_encoder_options,
     add_output_options,
     add_table_options,
+    usage,
 )
 from sklearn_annoser.command_line._clips import clips_of_corpus
 from sklearn_annoser.command_line._models import Model, check_kinds, load_model, save_model, set_encoders, vectors_in
@@ -25,6 +26,7 @@ from sklearn_annoser.estimators import AnnotatorMapper
 EXAMPLES = """examples:
   python -m sklearn_annoser map model.skops new_ratings.csv --audio new_clips --out mapped.skops
   python -m sklearn_annoser map model.skops new_ratings.csv --features vectors.npz --table mapping.csv
+  python -m sklearn_annoser map model.skops new_ratings.csv --audio new_clips --of ann --out ann.skops
 
 Ratings on another scale, --scale 1 5, are brought to that of the model. Enrol everybody of a corpus together: all of
 them tell how it differs from the one that was learned."""
@@ -36,6 +38,7 @@ def add(commands: Any) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help="what train wrote")
     command.add_argument("ratings", type=Path, metavar="RATINGS", help="their ratings; 15 to 20 of each suffice")
     add_output_options(command, "the model that predicts them", required=False)
+    command.add_argument("--of", metavar="NAME", help="let --out be the model of this person alone, to give away")
     command.add_argument("--table", type=Path, metavar="FILE", help="the table, as CSV")
     add_table_options(command, tuple(FORMATS))
     add_clip_options(command)
@@ -49,6 +52,9 @@ def run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     check_kinds(model.kinds)
     corpus = read_corpus(options.ratings, options, to=model.scale)
+    people = {str(label): label for label in corpus.ratings.annotators}
+    if options.of is not None and (options.out is None or options.of not in people):
+        raise usage(f"map: --of needs --out, and the name of somebody who rated: {', '.join(list(people)[:10])}.")
     print(corpus, flush=True)
     clips, corpus = clips_of_corpus(corpus, model.kinds, options)
     tell_samples(model.kinds, clips, options)
@@ -63,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         write_table(options.table, table)
         print(f"table: {options.table}")
     if options.out is not None:
-        save_model(mapper, options.out)
+        save_model(mapper if options.of is None else mapper.of(people[options.of]), options.out)
         print(f"model: {options.out} ({size_of(options.out)})")
 
 

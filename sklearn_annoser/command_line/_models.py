@@ -19,7 +19,7 @@ from sklearn_annoser._optional import import_skops_io, import_soundfile, import_
 from sklearn_annoser.command_line._arguments import check_extras
 from sklearn_annoser.encoders import BertEncoder, WavLMEncoder
 from sklearn_annoser.encoders._base import FrozenEncoder
-from sklearn_annoser.estimators import AnnotatorCommittee, AnnotatorMappedRegressor, AnnotatorMapper
+from sklearn_annoser.estimators import AnnotatorCommittee, AnnotatorMappedRegressor, AnnotatorMapper, PersonRegressor
 from sklearn_annoser.estimators._source import split_source
 from sklearn_annoser.sharing import load, save
 
@@ -30,12 +30,23 @@ BLEND: dict[str, Any] = {"strategy": "blend", "calibration": "affine"}  # what R
 class Model:
     """A fitted model: that of a corpus, and the people who were mapped to it, if there are any."""
 
-    estimator: Any  # a Pipeline that ends in a regressor, or a regressor
+    estimator: Any  # a Pipeline that ends in a regressor or a person's model, or one of these
     mapper: AnnotatorMapper | None = None
+
+    @property
+    def person(self) -> PersonRegressor | None:
+        """One person's model alone, if it is that."""
+        last = self.estimator[-1] if isinstance(self.estimator, Pipeline) else self.estimator
+        return last if isinstance(last, PersonRegressor) else None
 
     @property
     def regressor(self) -> AnnotatorMappedRegressor:
         """What knows the annotators of the corpus."""
+        if self.person is not None:
+            raise ValueError(
+                f"the model is of {self.person.annotator_!r} alone, who is all that it can predict: give one that "
+                "train or map wrote."
+            )
         return split_source(self.estimator)[1]
 
     @property
@@ -51,18 +62,25 @@ class Model:
     @property
     def annotators(self) -> Any:
         """Those whom it predicts."""
+        if self.person is not None:
+            return [self.person.annotator_]
         return self.regressor.annotators_ if self.mapper is None else self.mapper.annotators_
 
     @property
     def scale(self) -> tuple[float, float] | None:
         """The scale that the ratings of the corpus declared, None if they did not."""
-        unit = self.regressor._unit_scale
+        unit = (self.person or self.regressor)._unit_scale
         return (float(unit.bounds[0, 0]), float(unit.bounds[0, 1])) if unit.is_declared else None
 
     @property
     def bounds(self) -> Any:
         """The lowest and the highest rating of each output, declared or seen."""
         return self.regressor._unit_scale.bounds
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return (self.person or self.regressor).outputs_
 
     @property
     def encoders(self) -> list[tuple[str, FrozenEncoder]]:

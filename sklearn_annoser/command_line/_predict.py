@@ -53,17 +53,17 @@ def run(options: argparse.Namespace) -> None:
     tell_samples(model.kinds, clips, options)
     with vectors_in(options) as cache:
         set_encoders(model, options, cache)
-        if annotators is None:
+        if annotators is None or model.person is not None:
             predicted = model.serves.predict(clips.X)
             cells = np.reshape(predicted, (len(clips), 1, -1))
-            annotators = ["consensus"]
+            annotators = annotators or ["consensus"]
         else:
             steps, last = model.steps, model.serves
             if model.mapper is None and steps is not None:
                 cells = model.regressor.predict_annotators(steps.transform(clips.X), annotators)
             else:
                 cells = last.predict_annotators(clips.X, annotators)
-    write_table(options.out, long_table(clips.labels, annotators, model.regressor.outputs_, cells))
+    write_table(options.out, long_table(clips.labels, annotators, model.outputs, cells))
     scale = "" if model.scale is None else f", on the scale {model.scale[0]:g} to {model.scale[1]:g}"
     print(f"{len(clips):,} samples, {len(annotators):,} annotators{scale}: {options.out}")
 
@@ -72,6 +72,8 @@ def whom(model: Model, options: argparse.Namespace) -> list[Any] | None:
     """Return whose ratings are asked for, None for the consensus."""
     known = model.annotators
     if options.consensus:
+        if model.person is not None:
+            raise usage(f"predict: --consensus: the model is of {model.person.annotator_!r} alone.")
         return None
     if options.everybody:
         return list(known)

@@ -244,7 +244,7 @@ class EnrollmentSession:
         table = pd.DataFrame(predicted, columns=list(self.outputs))
         table.insert(0, "sample", list(self.pool.labels))
         table = table.drop(index=self.rows).reset_index(drop=True)
-        save(mapper, self.folder / "model.skops")
+        save(mapper.of(self.annotator), self.folder / "model.skops")
         with_name = table.assign(annotator=self.annotator)[["sample", "annotator", *self.outputs]]
         write_csv(self.folder / "predictions.csv", with_name, index=False, float_format="%.10g")
         return table

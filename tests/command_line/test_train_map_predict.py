@@ -225,3 +225,25 @@ def test_the_help_has_examples(command, capsys):
         main([command, "--help"])
     assert error.value.code == 0
     assert f"  python -m sklearn_annoser {command} " in capsys.readouterr().out
+
+
+def test_one_persons_model_predicts_and_does_nothing_else(lab, tmp_path, capsys):
+    words = ["map", lab.model, lab.folder / "new.csv", "--features", lab.folder / "new.npz"]
+    run(*words, "--out", tmp_path / "mapped.skops")
+    run(*words, "--of", "new 3", "--out", tmp_path / "person.skops")
+    clips = lab.folder / "new.npz"
+    run("predict", tmp_path / "mapped.skops", clips, "--annotator", "new 3", "--out", tmp_path / "all.csv")
+    run("predict", tmp_path / "person.skops", clips, "--out", tmp_path / "own.csv")
+    pd.testing.assert_frame_equal(read(tmp_path / "own.csv"), read(tmp_path / "all.csv"), atol=1e-5)
+    assert b"new 1" not in (tmp_path / "person.skops").read_bytes()
+    capsys.readouterr()
+    code, said = ended(
+        ["predict", tmp_path / "person.skops", clips, "--annotator", "new 1", "--out", tmp_path / "x"], capsys
+    )
+    assert (code, "nobody is called 'new 1'" in said) == (1, True)
+    code, said = ended(["predict", tmp_path / "person.skops", clips, "--consensus", "--out", tmp_path / "x"], capsys)
+    assert (code, "of 'new 3' alone" in said) == (2, True)
+    code, said = ended(["map", tmp_path / "person.skops", *words[2:], "--out", tmp_path / "x"], capsys)
+    assert (code, "'new 3' alone, who is all that it can predict" in said) == (1, True)
+    code, said = ended([*words, "--of", "nobody", "--out", tmp_path / "x"], capsys)
+    assert (code, "somebody who rated" in said) == (2, True)

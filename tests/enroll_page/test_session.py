@@ -167,7 +167,7 @@ def test_the_end_is_the_mapping_of_the_package(pool, tmp_path):
     expected = mapper.fit(pool.X, ratings).predict_annotators(pool.X)[:, 0]
     others = [row for row in range(len(pool.labels)) if row not in rows]
     np.testing.assert_allclose(table[["activation", "valence"]], expected[others], rtol=1e-6)
-    kept = load(session.folder / "model.skops").predict(pool.X, annotator="ann")
+    kept = load(session.folder / "model.skops").predict(pool.X)
     np.testing.assert_allclose(kept, expected, rtol=1e-6)
     written = pd.read_csv(session.folder / "predictions.csv")
     np.testing.assert_allclose(written[["activation", "valence"]], expected[others], rtol=1e-6)
