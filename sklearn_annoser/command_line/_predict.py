@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Read, predict, write."""
     check_free(options.out, force=options.force)
-    model = load_model(options.model)
+    model = load_model(options.model, to_predict=True)
     check_kinds(model.kinds)
     annotators = whom(model, options)
     clips = read_clips(options.clips, model.kinds, options)
