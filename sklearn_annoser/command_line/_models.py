@@ -141,8 +141,8 @@ def load_model(path: Path, *, to_predict: bool = False) -> Model:
     model = Model(loaded)
     if model.person is not None and not to_predict:
         raise ValueError(
-            f"{str(path)!r} is the model of {model.person.annotator_!r} alone, who is all that it can predict: give one "
-            "that train wrote."
+            f"{str(path)!r} is the model of {model.person.annotator_!r} alone, who is all that it can predict: "
+            "give one that train wrote."
         )
     return model
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_annoser._optional import import_gradio, import_soundfile
-from sklearn_annoser.enroll_page._session import STEP, EnrollmentSession, Pool, Told
+from sklearn_annoser.enroll_page._session import EnrollmentSession, Pool
 
 PLAYED = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac", ".opus": "audio/ogg"}
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -62,7 +62,6 @@ class Page:
     def __init__(self, pool: Pool, out: Path, n: int) -> None:
         self.pool, self.out, self.n = pool, Path(out), n
         self.sessions: dict[str, EnrollmentSession] = {}
-        self.told: dict[tuple[str, int], Told | None] = {}
         bounds = np.asarray(pool.regressor._unit_scale.bounds)
         self.scales = [(float(low), float(high), step_of(low, high)) for low, high in bounds]
         self.middles = [round((low + high) / 2 / step) * step for low, high, step in self.scales]
@@ -99,24 +98,18 @@ class Page:
         similar = "nobody yet: the ratings do not tell people apart"
         if told.similar is not None:
             similar = f"<b>{html.escape(str(told.similar))}</b> (confidence {told.confidence:.2f}; 0.5 is luck)"
-        self.told[session.annotator, told.n] = told
         rows = "".join(
             f"<tr><td>{html.escape(str(name))}</td><td>{score:.2f}</td><td>{low:.2f} to {high:.2f}</td></tr>"
             for name, score, low, high in told.expected.itertuples()
         )
-        more = f"{STEP} more ratings would tell mean and spread better, which adds about {max(told.gain, 0):.3f}."
+        grown = ", ".join(f"{score:.2f} after {n}" for n, score in told.growth.items())
+        more = f"Expected, mean of all outputs: {grown}."
         if session.is_enough(told):
-            more = f"<b>That is enough:</b> {more}"
+            more = f"<b>That is enough:</b> the last ratings changed little. {more}"
         return (
             f"<div class='told'><p>Most similar: {similar}</p><table><tr><th></th><th>expected CCC</th>"
-            f"<th>80 % interval</th></tr>{rows}</table><p>{more}</p>{self._growth(session)}</div>"
+            f"<th>80 % interval</th></tr>{rows}</table><p>{more}</p></div>"
         )
-
-    def _growth(self, session: EnrollmentSession) -> str:
-        """Return how what is expected grew with the ratings since the page was opened."""
-        seen = sorted((n, told) for (name, n), told in self.told.items() if name == session.annotator and told)
-        parts = [f"{n}: {told.expected['score'].mean():.2f}" for n, told in seen[-8:]]
-        return f"<p><small>Expected after so many ratings: {', '.join(parts)}</small></p>" if len(parts) > 1 else ""
 
 
 def step_of(low: float, high: float) -> float:

@@ -12,19 +12,17 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_annoser.enroll_page._files import Values, folder_of, read_ratings_of, write_ratings
-from sklearn_annoser.enroll_page._growth import expected_gain
 from sklearn_annoser.estimators import AnnotatorMapper
 from sklearn_annoser.estimators._source import split_source
-from sklearn_annoser.mapping import Enroller, bootstrap_heads, forecast_scores
+from sklearn_annoser.mapping import Enroller, Forecast, bootstrap_heads, forecast_scores
 from sklearn_annoser.ratings import Ratings
 from sklearn_annoser.reproduce._files import write_csv
 from sklearn_annoser.sharing import save
 
 FIRST = 5  # ratings that tell something
-STEP = 5  # more that are weighed against what they would gain
-LITTLE = 0.01  # CCC
-PROMISING = 0.1  # CCC: below it nothing is known yet that more ratings could make better known
-ENOUGH = 15  # ratings below which nobody is told to stop
+STEP = 5  # ratings after which it is told again what was expected
+LITTLE = 0.02  # CCC
+ENOUGH = 20  # ratings below which nobody is told to stop
 
 
 class Pool:
@@ -68,7 +66,7 @@ class Told(NamedTuple):
     similar: Any  # the most similar annotator; None if they do not tell annotators apart
     confidence: float
     expected: pd.DataFrame  # a row an output: score, low, high
-    gain: float  # of STEP ratings more, mean over the outputs
+    growth: dict[int, float]  # ratings -> the score that was expected after so many, mean over the outputs
 
 
 class EnrollmentSession:
@@ -177,9 +175,9 @@ class EnrollmentSession:
         write_ratings(self.path, self.annotator, self.outputs, ratings)
         self.ratings = ratings
 
-    def _given(self) -> Ratings:
-        """Return the ratings of the pool, of which most are missing."""
-        rows = self.rows
+    def _given(self, n: int | None = None) -> Ratings:
+        """Return the first n ratings of the pool, of which most are missing."""
+        rows = self.rows[:n]
         values = np.array([self.ratings[self.pool.labels[row]] for row in rows])
         indptr = np.concatenate([[0], np.cumsum(np.isin(np.arange(len(self.pool.labels)), rows))])
         order = np.argsort(rows)
@@ -196,22 +194,28 @@ class EnrollmentSession:
         if self.n_rated < FIRST:
             return None
         regressor, hidden, rng = self.pool.regressor, self.pool.hidden, np.random.RandomState(0)
-        ratings = regressor._unit_scale.to_unit(self._given())
         prior = regressor.prior_.with_samples([hidden])
         joint = Enroller(regressor._unit_heads, prior, "joint")
+        blend = joint.but(strategy="blend", calibration="affine", min_ratings=1)
+        ratings = regressor._unit_scale.to_unit(self._given())
         alike = joint.enrol(hidden, ratings)
         similar, confidence = None, float("nan")
         if alike.mapped.any():
             similar = alike.sources(regressor.annotators_)[0]
             _, confidence = bootstrap_heads(hidden[ratings.rows], regressor._unit_heads, ratings.values, rng=rng)
-        mapping = joint.but(strategy="blend", calibration="affine", min_ratings=1).enrol(hidden, ratings)
-        forecast = forecast_scores(mapping, rng=rng)
-        columns = {"score": forecast.score[0], "low": forecast.low[0], "high": forecast.high[0]}
-        gain = float(expected_gain(mapping, STEP)[0].mean())
-        return Told(self.n_rated, similar, confidence, pd.DataFrame(columns, index=list(self.outputs)), gain)
+
+        def forecast(n: int) -> Forecast:
+            some = regressor._unit_scale.to_unit(self._given(n))
+            return forecast_scores(blend.enrol(hidden, some), rng=np.random.RandomState(0))
+
+        now = forecast(self.n_rated)
+        columns = {"score": now.score[0], "low": now.low[0], "high": now.high[0]}
+        growth = {n: float(forecast(n).score.mean()) for n in range(FIRST, self.n_rated, STEP)}
+        growth[self.n_rated] = float(now.score.mean())
+        return Told(self.n_rated, similar, confidence, pd.DataFrame(columns, index=list(self.outputs)), growth)
 
     def is_enough(self, told: Told | None) -> bool:
-        """Say whether more ratings would gain little.
+        """Say whether 20 ratings are there and the last five of them changed little in what is expected.
 
         Parameters
         ----------
@@ -224,7 +228,8 @@ class EnrollmentSession:
         """
         if told is None or told.n < ENOUGH:
             return False
-        return bool(told.gain < LITTLE and told.expected["score"].mean() > PROMISING)
+        before, now = list(told.growth.values())[-2:]
+        return abs(now - before) < LITTLE
 
     def finish(self) -> pd.DataFrame:
         """Map the person, and write predictions.csv and model.skops beside ratings.csv.

@@ -7,8 +7,7 @@ from sklearn_annoser import AnnotatorMapper, Ratings
 from sklearn_annoser.datasets import read_ratings
 from sklearn_annoser.enroll_page import EnrollmentSession
 from sklearn_annoser.enroll_page._files import folder_of
-from sklearn_annoser.enroll_page._growth import expected_gain
-from sklearn_annoser.mapping import Enroller
+from sklearn_annoser.enroll_page._session import Told
 from sklearn_annoser.sharing import load
 
 
@@ -141,18 +140,26 @@ def test_what_is_told_is_what_the_package_says(pool, tmp_path):
     regressor.clear_selection()
 
 
-def test_more_ratings_gain_more_but_each_gains_less(pool):
-    regressor, rng = pool.regressor, np.random.RandomState(0)
-    values = np.full((30, 1, 2), np.nan)
-    values[:8, 0] = np.clip(regressor.predict(seen(pool))[:8] + rng.normal(size=(8, 2)) / 4, 1, 7)
-    ratings = regressor._unit_scale.to_unit(Ratings.from_dense(values))
-    prior = regressor.prior_.with_samples([pool.hidden])
-    mapping = Enroller(regressor._unit_heads, prior, "blend", calibration="affine").enrol(pool.hidden, ratings)
-    gains = np.array([expected_gain(mapping, more)[0] for more in (0, 5, 10, 15, 20)])
-    assert (gains[0] == 0).all()
-    steps = np.diff(gains, axis=0)
-    assert (steps > 0).all()
-    assert (np.diff(steps, axis=0) < 0).all()
+def test_what_was_expected_after_fewer_ratings_is_told_again(pool, tmp_path):
+    session, earlier = EnrollmentSession(pool, tmp_path, "ann"), {}
+    for n in (5, 5, 3):
+        rate(session, n)
+        told = session.tell()
+        earlier[told.n] = told.expected["score"].mean()
+        assert not session.is_enough(told)
+    assert list(told.growth) == [5, 10, 13]
+    for n, score in earlier.items():
+        assert told.growth[n] == pytest.approx(score)
+    assert EnrollmentSession(pool, tmp_path, "ann").tell().growth == told.growth  # also after the page was closed
+
+
+@pytest.mark.parametrize(("before", "enough"), [(0.49, True), (0.55, False), (0.45, False)])
+def test_it_is_enough_when_the_last_ratings_changed_little(before, enough, pool, tmp_path):
+    session = EnrollmentSession(pool, tmp_path, "ann")
+    told = Told(20, "bob", 0.9, pd.DataFrame(), {15: before, 20: 0.5})
+    assert session.is_enough(told) is enough
+    assert not session.is_enough(told._replace(n=19))
+    assert not session.is_enough(None)
 
 
 def test_the_end_is_the_mapping_of_the_package(pool, tmp_path):
