@@ -185,7 +185,9 @@ class Answers:
             first = f" The first that is not as it should be: {self.bad.first}" if self.bad.n else ""
             raise CorpusError(f"there is no rating in {self.tool}. {self._tell_left_out()}{first}".strip())
         self.bad.warn(self.tool, stacklevel=3)
-        items = pd.DataFrame.from_dict(self.items, orient="index").rename_axis("sample").reset_index()
+        # Not from_dict: pandas 2.2 has no rows for samples of which nothing else is known.
+        known = pd.DataFrame(list(self.items.values()), index=pd.Index(list(self.items), dtype=object, name="sample"))
+        items = known.reset_index()
         ratings = Ratings.from_long(
             self._in_order(rows, [sample, annotator], _free("time", wanted)).frame,
             sample=sample,

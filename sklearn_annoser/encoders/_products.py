@@ -139,8 +139,11 @@ def replacements(network: nn.Module, dtype: torch.dtype) -> Iterator[Replacement
                 yield Replacement(parent, name, child, GroupedProducts(child, dtype))
 
 
-def attend(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor) -> tuple[Tensor, None]:
-    """Do what WavLM's attention does, without the weights that it would return: a method of its."""
+def attend(self: Any, hidden: Tensor, mask: Tensor | None, bias: Tensor, *unused: Any) -> tuple[Tensor, None]:
+    """Do what WavLM's attention does, without the weights that it would return: a method of its.
+
+    Before transformers 5 it is also told whether these weights are wanted.
+    """
     n, length, width = hidden.shape
     query, key, value = (
         project(hidden).view(n, length, self.num_heads, -1).transpose(1, 2)

@@ -49,6 +49,8 @@ SEARCHES = (
     "model_selection._split.ShuffleSplit",
     "model_selection._split.StratifiedGroupKFold",
     "model_selection._split.StratifiedKFold",
+    "utils._metadata_requests.MetadataRequest",
+    "utils._metadata_requests.MethodMetadataRequest",
 )
 
 

@@ -173,11 +173,11 @@ def test_the_end_is_the_mapping_of_the_package(pool, tmp_path):
     mapper = AnnotatorMapper(FrozenEstimator(pool.estimator), strategy="blend", calibration="affine", random_state=0)
     expected = mapper.fit(pool.X, ratings).predict_annotators(pool.X)[:, 0]
     others = [row for row in range(len(pool.labels)) if row not in rows]
-    np.testing.assert_allclose(table[["activation", "valence"]], expected[others], rtol=1e-6)
+    np.testing.assert_allclose(table[["activation", "valence"]], expected[others], rtol=1e-5)
     kept = load(session.folder / "model.skops").predict(pool.X)
-    np.testing.assert_allclose(kept, expected, rtol=1e-6)
+    np.testing.assert_allclose(kept, expected, rtol=1e-5)
     written = pd.read_csv(session.folder / "predictions.csv")
-    np.testing.assert_allclose(written[["activation", "valence"]], expected[others], rtol=1e-6)
+    np.testing.assert_allclose(written[["activation", "valence"]], expected[others], rtol=1e-5)
 
 
 def test_one_rating_is_too_few_to_end_with(pool, tmp_path):
