@@ -101,7 +101,7 @@ def check_audio(item: Any) -> Audio:
     """
     if isinstance(item, (Undecoded, Segment)):
         return item
-    if pd.api.types.is_scalar(item) and pd.isna(item):
+    if _is_missing(item):
         raise AudioError(f"it is missing ({item!r}); expected {EXPECTED}.")
     if isinstance(item, (str, os.PathLike)):
         return _path_or_part(_check_path(item))
@@ -179,8 +179,11 @@ def _check_mapping(item: Mapping[Any, Any]) -> Audio:
         if item.get("sampling_rate") is None:
             raise AudioError('a dict with "array" must have its "sampling_rate" in Hz, too.')
         return _check_samples(item["array"]), _check_rate(item["sampling_rate"])
-    content, path = item.get("bytes"), item.get("path")
-    path = None if path is None else _check_path(path)
+    content, path = (None if _is_missing(item.get(key)) else item[key] for key in ("bytes", "path"))
+    if path is not None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise AudioError(f'"path" must be the path of a file, got {reprlib.repr(path)}.')
+        path = _check_path(path)
     if content is not None:
         if not isinstance(content, (bytes, bytearray, memoryview)):
             raise AudioError(f'"bytes" must be the bytes of a sound file, got {reprlib.repr(content)}.')
@@ -194,13 +197,17 @@ def _check_sequence(item: tuple[Any, ...] | list[Any]) -> Audio:
     """Return samples and their rate, which may come first, or a part of a file."""
     if len(item) == 3 and isinstance(item[0], (str, os.PathLike)):
         path, start, end = item
-        is_open = pd.api.types.is_scalar(end) and pd.isna(end)
-        return _segment(_check_path(path), _seconds(start, "start"), None if is_open else _seconds(end, "end"))
+        return _segment(_check_path(path), _seconds(start, "start"), None if _is_missing(end) else _seconds(end, "end"))
     if len(item) == 2 and _is_array(item[1]) and not _is_array(item[0]):
         return _check_samples(item[1]), _check_rate(item[0])
     if len(item) != 2 or not hasattr(item[0], "__array__"):
         raise AudioError(f"expected {EXPECTED}, got the {type(item).__name__} {reprlib.repr(item)}.")
     return _check_samples(item[0]), _check_rate(item[1])
+
+
+def _is_missing(item: Any) -> bool:
+    """Return whether something is None, NaN, NA or NaT."""
+    return bool(pd.api.types.is_scalar(item) and pd.isna(item))
 
 
 def _is_array(item: Any) -> bool:
