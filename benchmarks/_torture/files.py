@@ -312,7 +312,7 @@ def table(trial: Trial) -> None:
     who, what = trial.rng.permutation(LABELS)[:4].tolist(), trial.rng.permutation(LABELS)[:4].tolist()
     cells = [(s, a) for s in what for a in who if trial.rng.random() < 0.7] or [(what[0], who[0])]
     rows = [(*pair, *(trial.rng.integers(2, 11, size=2) / 2).tolist()) for pair in cells]
-    frame = pd.DataFrame(rows, columns=["utterance", "annotator", "activation", "valence"])
+    frame = pd.DataFrame(rows, columns=["sample", "annotator", "activation", "valence"])
     frame = frame.iloc[:, trial.rng.permutation(4)]
     path = trial.folder / ("ratings.csv" + trial.pick(["", "", "", ".gz", ".zip", ".xz", ".bz2"]))
     content = frame.to_csv(sep=separator, index=False).encode(encoding or "utf-8")

@@ -126,7 +126,7 @@ def read_table(path: Path, options: argparse.Namespace, scale: Any) -> tuple[Any
         )
     bunch = read_ratings(
         frame_of(path, [sample, annotator]),
-        utterance=sample,
+        sample=sample,
         annotator=annotator,
         outputs=outputs,
         scale=scale,

@@ -130,7 +130,7 @@ def check_names(labels: Sequence[Any], outputs: Any) -> list[Any]:
         if not isinstance(name, Hashable):
             raise TypeError(f"the name of a column must be a string, got {name!r}.")
     if not outputs or len(set(names)) < len(names):
-        raise ValueError(f"utterance, annotator and outputs must be different columns, at least three, got {names}.")
+        raise ValueError(f"sample, annotator and outputs must be different columns, at least three, got {names}.")
     return outputs
 
 

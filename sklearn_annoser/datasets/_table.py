@@ -30,7 +30,7 @@ __all__ = ["read_ratings"]
 def read_ratings(
     ratings: Any,
     *,
-    utterance: str = "utterance",
+    sample: str = "sample",
     annotator: str = "annotator",
     outputs: Any = ("activation", "valence"),
     scale: Any = None,
@@ -48,14 +48,14 @@ def read_ratings(
     ratings : path or table
         One row a rating; a table may be anything that :meth:`Ratings.from_long` takes. Labels in a file are text, as
         they are written: "007" and "NA" too.
-    utterance, annotator : str, default="utterance" and "annotator"
+    sample, annotator : str, default="sample" and "annotator"
         Columns of what was rated and by whom.
     outputs : str or sequence of str, default=("activation", "valence")
         Columns of the ratings; a cell without a number, or with NA, is an output that was not rated.
     scale : (low, high), default=None
         The scale on which was rated; the ratings are rescaled from it to -1 to 1. None: they are taken as they are.
     utterances : path or table, default=None
-        One row an utterance, with the same column `utterance`, and whatever else is known of it (path, transcript,
+        One row an utterance, with the same column `sample`, and whatever else is known of it (path, transcript,
         speaker). None: the utterances that were rated, in the order of their labels.
     group : str, default=None
         Column of `utterances` that folds keep together, such as the speaker.
@@ -87,28 +87,28 @@ def read_ratings(
     >>> import pandas as pd
     >>> from sklearn_annoser.datasets import read_ratings
     >>> rows = [("a.wav", "ann", 1, 5), ("a.wav", "bob", 2, 4), ("b.wav", "ann", 3, 3)]
-    >>> table = pd.DataFrame(rows, columns=["utterance", "annotator", "activation", "valence"])
+    >>> table = pd.DataFrame(rows, columns=["sample", "annotator", "activation", "valence"])
     >>> read_ratings(table, scale=(1, 5)).ratings.consensus()
     array([[-0.75,  0.75],
            [ 0.  ,  0.  ]])
     """
     bad = BadLines(on_error)
     check_option("duplicates", duplicates, DUPLICATES)
-    outputs = check_names([utterance, annotator], outputs)
+    outputs = check_names([sample, annotator], outputs)
     form = (check_separator(separator), check_encoding(encoding))
-    rows = Source("ratings", [utterance, annotator], outputs, *form).read(ratings, bad)
+    rows = Source("ratings", [sample, annotator], outputs, *form).read(ratings, bad)
     rows = as_ratings(rows, outputs, scale, bad)
     if utterances is None:
-        items = pd.DataFrame({utterance: np.unique(check_labels(f"column {utterance!r}", rows.frame[utterance]))})
-        if group is not None and group != utterance:
+        items = pd.DataFrame({sample: np.unique(check_labels(f"column {sample!r}", rows.frame[sample]))})
+        if group is not None and group != sample:
             raise ValueError(f"utterances must have the column {group!r}; the columns are {items.columns.tolist()}.")
     else:
-        labels = [utterance] if group in (None, utterance) else [utterance, group]
-        items = once(Source("utterances", labels, (), *form).read(utterances, bad), utterance, bad)
-        rows = listed(rows, utterance, items[utterance], bad)
+        labels = [sample] if group in (None, sample) else [sample, group]
+        items = once(Source("utterances", labels, (), *form).read(utterances, bad), sample, bad)
+        rows = listed(rows, sample, items[sample], bad)
     if rows.frame.empty:
         raise CorpusError(f"there are no ratings: the table has no row{' that is as it should be' * bool(bad.n)}.")
-    for frame, column in ((rows.frame, utterance), (rows.frame, annotator), (items, group)):
+    for frame, column in ((rows.frame, sample), (rows.frame, annotator), (items, group)):
         n_unnamed = 0 if column is None else int((frame[column] == "").sum())
         if n_unnamed:
             warnings.warn(
@@ -116,10 +116,10 @@ def read_ratings(
                 stacklevel=2,
             )
     bad.warn("the tables", stacklevel=2)
-    samples, long = items[utterance], rows.frame
+    samples, long = items[sample], rows.frame
     made = Ratings.from_long(
         long,
-        sample=utterance,
+        sample=sample,
         annotator=annotator,
         outputs=outputs,
         samples=samples,

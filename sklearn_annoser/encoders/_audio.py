@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-import reprlib
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +13,10 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sklearn_annoser._optional import import_soundfile, import_soxr
+from sklearn_annoser.encoders._forms import LOWEST_RATE, AudioError, Segment, Undecoded, check_audio
 
-# A path; samples at the model's rate; or samples and their rate in Hz.
-Audio = str | np.ndarray | tuple[np.ndarray, float]
-
-EXPECTED = "the path of a file, an array of samples, or a pair (array, sampling rate in Hz)"
-LOWEST_RATE, HIGHEST_RATE = 1e3, 1e9  # Hz; below, somebody gave kHz, and resampling to 16 kHz would fill the memory
 LOUDEST = 100.0  # full scale is 1: what is 40 dB above it was never divided by that of its integers
 QUIETEST = 2.0**-16  # of full scale: what reaches no farther in int32 are samples of 16 bits
 # What libsndfile notes on opening when less follows than the header of WAV, AIFF, AU or W64 declares.
@@ -32,53 +28,16 @@ STRAY = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 PADDING = 1024  # bytes
+# How files begin that libsndfile cannot decode, or takes for MP3.
+UNDECODABLE = {
+    "MP4 (m4a, aac, 3gp)": re.compile(rb".{4}ftyp", re.DOTALL),
+    "WebM or Matroska": re.compile(rb"\x1a\x45\xdf\xa3"),
+    "AAC (ADTS)": re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"),
+    "WMA (ASF)": re.compile(rb"\x30\x26\xb2\x75"),
+    "AMR": re.compile(rb"#!AMR"),
+}
+SAMPLEWISE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes in which a sample does not depend on others
 ENDLESS = 2**31 - 4096  # writers to a pipe declare this size or a larger one, as they cannot know it
-
-
-class AudioError(ValueError):
-    """An utterance is not audio, or its audio cannot be read; the message says why."""
-
-
-def check_audio(item: Any) -> Audio:
-    """Return what an utterance is, without reading a file or looking at the samples.
-
-    Parameters
-    ----------
-    item : path, array or pair
-        A str or path object; samples at the model's sampling rate, shape (n_samples,) or (n_samples, n_channels),
-        floating with full scale 1, or int16 or int32; or a tuple or list of such an array and its sampling rate in Hz.
-
-    Returns
-    -------
-    audio : str, array, or tuple of array and float
-        The path, or the samples with their rate if it was given. Checking it again returns it again.
-
-    Raises
-    ------
-    AudioError
-        It is none of these, or the array has another dtype, no samples, or its axes the other way round.
-
-    Examples
-    --------
-    >>> check_audio("speech/one.flac")
-    'speech/one.flac'
-    >>> check_audio([np.zeros(8000, dtype=np.float32), 8000])[1]
-    8000.0
-    """
-    if pd.api.types.is_scalar(item) and pd.isna(item):
-        raise AudioError(f"it is missing ({item!r}); expected {EXPECTED}.")
-    if isinstance(item, (str, os.PathLike)):
-        path = os.fspath(item)
-        if not isinstance(path, str):
-            raise AudioError(f"{item!r} is a path of bytes; expected str: os.fsdecode(path).")
-        return str(path)
-    if isinstance(item, (tuple, list)):
-        if len(item) != 2 or not hasattr(item[0], "__array__"):
-            raise AudioError(f"expected {EXPECTED}, got the {type(item).__name__} {reprlib.repr(item)}.")
-        return _check_samples(item[0]), _check_rate(item[1])
-    if not hasattr(item, "__array__"):
-        raise AudioError(f"expected {EXPECTED}, got {reprlib.repr(item)} of type {type(item).__name__}.")
-    return _check_samples(item)
 
 
 def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
@@ -118,12 +77,12 @@ def read_audio(item: Any, *, sampling_rate: int) -> np.ndarray:
     (16000,)
     """
     audio = check_audio(item)
-    if isinstance(audio, str):
-        name = repr(audio)
-        samples, rate = _read_file(audio)
-    else:
+    if isinstance(audio, (np.ndarray, tuple)):
         name = "the array"
         samples, rate = _with_rate(audio, sampling_rate)
+    else:
+        name = _name(audio)
+        samples, rate = _read_file(audio)
     wave = _to_mono(samples)
     _check_finite(wave, name)
     _check_scale(samples, wave, name)
@@ -161,11 +120,12 @@ def audio_seconds(item: Any, *, sampling_rate: int) -> float:
     0.5
     """
     audio = check_audio(item)
-    if isinstance(audio, str):
-        with _opened(audio) as file:
-            return file.frames / file.samplerate
-    samples, rate = _with_rate(audio, sampling_rate)
-    return len(samples) / rate
+    if isinstance(audio, (np.ndarray, tuple)):
+        samples, rate = _with_rate(audio, sampling_rate)
+        return len(samples) / rate
+    with _opened(audio) as file:
+        frames = _frames(audio, file)
+        return (frames.stop - frames.start) / file.samplerate
 
 
 def array_digest(item: Any, *, sampling_rate: int) -> bytes:
@@ -194,54 +154,27 @@ def array_digest(item: Any, *, sampling_rate: int) -> bytes:
     16
     """
     audio = check_audio(item)
-    if isinstance(audio, str):
-        raise AudioError(f"{audio!r} is a path; expected an array of samples, or a pair (array, sampling rate in Hz).")
+    if not isinstance(audio, (np.ndarray, tuple)):
+        raise AudioError(
+            f"{_name(audio)} is a path; expected an array of samples, or a pair (array, sampling rate in Hz)."
+        )
     samples, rate = _with_rate(audio, sampling_rate)
     digest = blake2b(f"{samples.dtype.str} {samples.shape} {float(rate)!r} ".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(samples).data)
     return digest.digest()
 
 
+def content_digest(audio: Undecoded) -> bytes:
+    """Return what a file of these bytes is identified by."""
+    return blake2b(audio.content, digest_size=16).digest()
+
+
+def segment_digest(segment: Segment, file_digest: bytes) -> bytes:
+    """Return 16 bytes that identify a part of a file by the file's digest and the part's bounds."""
+    return blake2b(file_digest + f"{segment.start!r} {segment.end!r}".encode(), digest_size=16).digest()
+
+
 # ---------------------------------------------------------------------- arrays
-
-
-def _check_samples(item: Any) -> np.ndarray:
-    """Return samples as an array, checked all but for their values."""
-    if np.ma.is_masked(item):
-        raise AudioError("the array has masked samples: fill them, or leave them out.")
-    try:
-        samples = np.asarray(item)
-    except Exception as error:  # each library has its own for an array that is on a GPU, sparse, or part of a graph
-        raise AudioError(f"the {type(item).__name__} cannot be made a numpy array: {error}") from error
-    if samples.ndim not in (1, 2):
-        raise AudioError(f"the array must have shape (n_samples,) or (n_samples, n_channels), got {samples.shape}.")
-    if not samples.size:
-        raise AudioError(f"the array has no samples: its shape is {samples.shape}.")
-    if samples.dtype.kind != "f" and samples.dtype.newbyteorder("=") not in (np.int16, np.int32):
-        raise AudioError(
-            f"the array must be floating with full scale 1, or int16 or int32, got {samples.dtype}. "
-            "Other integers do not tell their full scale: divide by it."
-        )
-    if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
-        raise AudioError(
-            f"the array has more channels than samples, shape {samples.shape}: it is transposed. "
-            "Expected (n_samples, n_channels): give array.T."
-        )
-    return samples
-
-
-def _check_rate(rate: Any) -> float:
-    """Return the sampling rate of a pair."""
-    if hasattr(rate, "__array__") and np.ndim(rate):
-        raise AudioError("the sampling rate comes second in a pair: (array, sampling rate), got two arrays.")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.integer, np.floating)):
-        raise AudioError(f"the sampling rate must be a number of Hz, got {reprlib.repr(rate)}.")
-    rate = rate.item() if isinstance(rate, np.generic) else rate
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(
-            f"the sampling rate must be from {LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz, got {reprlib.repr(rate)}."
-        )
-    return float(rate)
 
 
 def _with_rate(audio: np.ndarray | tuple[np.ndarray, float], sampling_rate: int) -> tuple[np.ndarray, float]:
@@ -251,7 +184,9 @@ def _with_rate(audio: np.ndarray | tuple[np.ndarray, float], sampling_rate: int)
 
 def _to_mono(samples: np.ndarray) -> np.ndarray:
     """Return one channel of float32 with full scale 1."""
-    if samples.dtype.kind == "i":
+    if samples.dtype.kind == "u":  # of 8 bits, as in WAV: silence is 128
+        samples = (samples.astype(np.float32) - 128) / 128
+    elif samples.dtype.kind == "i":
         samples = np.multiply(samples, 2.0 ** (1 - 8 * samples.itemsize), dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # samples that are not finite are reported next
         samples = np.ascontiguousarray(samples, dtype=np.float32)
@@ -305,63 +240,116 @@ def check_file(path: str) -> None:
         raise AudioError(f"{path!r} cannot be opened: there is no permission to read it.")
 
 
+Source = str | Undecoded | Segment
+
+
+def _name(audio: Source) -> str:
+    """Return what a message calls a file, its bytes, or a part of it."""
+    return repr(audio) if isinstance(audio, str) else str(audio)
+
+
+def _check_source(audio: Source) -> str | Undecoded:
+    """Refuse what has nothing in it, or begins as what libsndfile cannot decode; return the whole of a segment."""
+    whole = audio.path if isinstance(audio, Segment) else audio
+    if isinstance(whole, str):
+        check_file(whole)
+    elif not whole.content:
+        raise AudioError(f"{whole} is empty (0 bytes).")
+    with _stream(whole) as file:
+        head = file.read(12)
+    for kind, start in UNDECODABLE.items():
+        if start.match(head):
+            path = whole if isinstance(whole, str) else whole.path or "audio.m4a"
+            command = f"ffmpeg -i {shlex.quote(path)} {shlex.quote(os.path.splitext(path)[0] + '.flac')}"
+            raise AudioError(f"{_name(whole)} is {kind}, which libsndfile cannot decode. Make it FLAC: {command}")
+    return whole
+
+
+def _stream(whole: str | Undecoded) -> Any:
+    """Return a file's bytes as an open file."""
+    if isinstance(whole, Undecoded):
+        return io.BytesIO(whole.content)
+    try:
+        return open(whole, "rb")
+    except OSError as error:
+        raise AudioError(f"{whole!r} cannot be opened: {error}.") from error
+
+
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _opened(audio: Source) -> Iterator[Any]:
     """Open a sound file whose header promises samples."""
     soundfile = import_soundfile()
-    check_file(path)
+    whole = _check_source(audio)
+    name = _name(whole)
     try:
-        # As bytes, names that are not UTF-8 open too; Windows has names in Unicode only.
-        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+        if isinstance(whole, Undecoded):
+            file = soundfile.SoundFile(io.BytesIO(whole.content))
+        else:  # As bytes, names that are not UTF-8 open too; Windows has names in Unicode only.
+            file = soundfile.SoundFile(whole if os.name == "nt" else os.fsencode(whole))
     except (RuntimeError, TypeError, ValueError) as error:  # TypeError: headerless, by its name
-        raise AudioError(f"{path!r} is not audio that can be read: {_reason(error)}") from error
+        raise AudioError(f"{name} is not audio that can be read: {_reason(error)}") from error
     with file:
         shorter = SHORTER.search(file.extra_info)
         if shorter and int(shorter[2]) < int(shorter[1]) < ENDLESS:
-            raise AudioError(f"{path!r} is truncated: {shorter[2]} of {shorter[1]} bytes of samples.")
+            raise AudioError(f"{name} is truncated: {shorter[2]} of {shorter[1]} bytes of samples.")
         if file.frames <= 0:
-            raise AudioError(f"{path!r} has no samples.")
-        _check_rest(path, file.extra_info)
+            raise AudioError(f"{name} has no samples.")
+        _check_rest(whole, file.extra_info)
         if file.frames == np.iinfo(np.int64).max:
             raise AudioError(
-                f"{path!r} does not say how many samples it has, as if written to a pipe. Write it again to a file."
+                f"{name} does not say how many samples it has, as if written to a pipe. Write it again to a file."
             )
         if file.samplerate < LOWEST_RATE:
-            raise AudioError(f"{path!r} has a sampling rate of {file.samplerate} Hz, below {LOWEST_RATE:g}.")
+            raise AudioError(f"{name} has a sampling rate of {file.samplerate} Hz, below {LOWEST_RATE:g}.")
         yield file
 
 
-def _check_rest(path: str, info: str) -> None:
+def _check_rest(whole: str | Undecoded, info: str) -> None:
     """Refuse a file whose header declares fewer samples than it has, by what libsndfile notes of the rest."""
     stray = STRAY.search(info)
-    if not stray or os.path.getsize(path) - int(stray[2]) <= PADDING:
+    if not stray:
         return
-    with open(path, "rb") as file:
+    with _stream(whole) as file:
+        if file.seek(0, os.SEEK_END) - int(stray[2]) <= PADDING:
+            return
         file.seek(int(stray[2]) - 1)
         follows = file.read(4)
     if int(stray[1]) % 2 and follows.strip().isalnum():  # a chunk that begins right after an odd number of bytes
         return
     raise AudioError(
-        f"{path!r} declares {stray[1]} bytes of samples, but has more after them: its header is wrong, as if it was "
-        "never finished. Write it again."
+        f"{_name(whole)} declares {stray[1]} bytes of samples, but has more after them: its header is wrong, as if "
+        "it was never finished. Write it again."
     )
 
 
-def _read_file(path: str) -> tuple[np.ndarray, float]:
-    """Return all samples of a sound file as float32, and their rate."""
-    with _opened(path) as file:
+def _frames(audio: Source, file: Any) -> slice:
+    """Return which frames of an open file are asked for."""
+    if isinstance(audio, Segment):
+        return audio.of(file.frames, file.samplerate)
+    return slice(0, file.frames)
+
+
+def _read_file(audio: Source) -> tuple[np.ndarray, float]:
+    """Return the samples of a sound file, or of a part of it, as float32, and their rate."""
+    with _opened(audio) as file:
+        name, frames = _name(audio), _frames(audio, file)
+        # Where samples depend on others a decoder that begins in the middle gives slightly other ones.
+        first = frames.start if file.subtype.startswith(SAMPLEWISE) else 0
+        n_frames = frames.stop - first
         try:
-            samples = file.read(file.frames, dtype="float32")
+            if first:
+                file.seek(first)
+            samples = file.read(n_frames, dtype="float32")
         except MemoryError as error:
-            raise AudioError(f"{path!r} promises {file.frames} samples, more than memory can hold.") from error
+            raise AudioError(f"{name} promises {n_frames} samples, more than memory can hold.") from error
         except (RuntimeError, ValueError) as error:
             raise AudioError(
-                f"{path!r} is truncated or damaged: {_position(file)} of {file.frames} samples "
+                f"{name} is truncated or damaged: {_position(file)} of {file.frames} samples "
                 f"could be read: {_reason(error)}"
             ) from error
-        if len(samples) < file.frames:
-            raise AudioError(f"{path!r} is truncated: {len(samples)} of {file.frames} samples.")
-        return samples, file.samplerate
+        if len(samples) < n_frames:
+            raise AudioError(f"{name} is truncated: {len(samples)} of {n_frames} samples.")
+        return samples[frames.start - first :], file.samplerate
 
 
 def _position(file: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,17 +12,17 @@ import numpy as np
 
 from sklearn_annoser._validation import check_number
 from sklearn_annoser.encoders._audio import (
-    Audio,
-    AudioError,
     array_digest,
     audio_seconds,
-    check_audio,
     check_file,
+    content_digest,
     read_audio,
+    segment_digest,
 )
 from sklearn_annoser.encoders._base import FrozenEncoder
 from sklearn_annoser.encoders._batches import SECONDS_A_BATCH, budget_on
 from sklearn_annoser.encoders._files import file_state
+from sklearn_annoser.encoders._forms import Audio, AudioError, Segment, Undecoded, check_audio
 from sklearn_annoser.encoders._loop import Failures
 
 __all__ = ["SpeechEncoder", "WavLMEncoder"]
@@ -93,9 +94,10 @@ class SpeechEncoder(FrozenEncoder):
 
     Notes
     -----
-    A column holds paths; or arrays of floats (or of int16 or int32), at the sampling rate of the network, (n,) or (n,
-    n_channels); or pairs of such an array and its sampling rate. Files may have any format that libsndfile reads, any
-    sampling rate (resampled by soxr) and any number of channels (averaged).
+    A column holds paths; parts of files, ``"path#start-end"`` or ``(path, start, end)`` in seconds; arrays of floats
+    (or of uint8, int16 or int32), or tensors, at the sampling rate of the network, (n,), (n, n_channels) or
+    (n_channels, n); pairs of such an array and its sampling rate; or what datasets makes of audio. Files may have any
+    format that libsndfile reads, any sampling rate (resampled by soxr) and any number of channels (averaged).
 
     Examples
     --------
@@ -154,29 +156,35 @@ class SpeechEncoder(FrozenEncoder):
     def _check_item(self, item: Any) -> Audio:
         """Return an utterance that looks as it should."""
         audio = check_audio(item)
+        if isinstance(audio, Segment):
+            return replace(audio, path=File(audio.path))
         return File(audio) if isinstance(audio, str) else audio
 
     def _identify(self, items: Mapping[int, Audio], cache: Any) -> tuple[dict[int, bytes], dict[int, Exception]]:
-        """Return a hash of each file or array."""
+        """Return a hash of each file, part of a file, or array."""
         rate = self._model().sampling_rate
         keys: dict[int, bytes] = {}
         paths: dict[int, str] = {}
         failures: dict[int, Exception] = {}
         for position, item in items.items():
-            if not isinstance(item, str):
+            if isinstance(item, Undecoded):
+                keys[position] = content_digest(item)
+            elif not isinstance(item, (str, Segment)):
                 keys[position] = array_digest(item, sampling_rate=rate)
-                continue
-            try:
-                check_file(item)
-            except AudioError as error:
-                failures[position] = error
             else:
-                paths[position] = item
+                path = file_of(item)
+                try:
+                    check_file(path)
+                except AudioError as error:
+                    failures[position] = error
+                else:
+                    paths[position] = path
         for position, digest in zip(paths, cache.file_digests(list(paths.values())), strict=True):
             if isinstance(digest, OSError):
                 failures[position] = AudioError(f"{paths[position]!r} cannot be read: {digest}.")
             else:
-                keys[position] = digest
+                item = items[position]
+                keys[position] = segment_digest(item, digest) if isinstance(item, Segment) else digest
         return keys, failures
 
     def _measure(self, items: Mapping[bytes, Audio]) -> tuple[dict[bytes, float], Failures]:
@@ -195,8 +203,9 @@ class SpeechEncoder(FrozenEncoder):
         """Return the waveform of an utterance, in pieces if it is long."""
         model = self._model()
         wave = read_audio(item, sampling_rate=model.sampling_rate)
-        if isinstance(item, File) and item.seen != what_is_there(item):  # the vector would be kept as that of before
-            raise AudioError(f"{str(item)!r} changed while it was read. Try again when it has been written.")
+        file = file_of(item)
+        if isinstance(file, File) and file.seen != what_is_there(file):  # the vector would be kept as that of before
+            raise AudioError(f"{str(file)!r} changed while it was read. Try again when it has been written.")
         return model.pieces(wave, self.max_seconds * model.sampling_rate)
 
     def _budget(self) -> float:
@@ -217,6 +226,11 @@ class File(str):
 
     def __init__(self, path: str) -> None:
         self.seen = what_is_there(path)
+
+
+def file_of(item: Any) -> Any:
+    """Return the file that a segment is a part of, and anything else as it is."""
+    return item.path if isinstance(item, Segment) else item
 
 
 def what_is_there(path: str) -> tuple[int, ...]:

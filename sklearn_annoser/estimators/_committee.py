@@ -79,6 +79,7 @@ class AnnotatorCommittee(AnnotatorMappedRegressor):
         n_members: int = 5,
         n_consensus_members: int = 5,
         ridge: bool = True,
+        clip: bool = False,
     ) -> None:
         super().__init__(
             variant=variant,
@@ -106,4 +107,5 @@ class AnnotatorCommittee(AnnotatorMappedRegressor):
             n_members=n_members,
             n_consensus_members=n_consensus_members,
             ridge=ridge,
+            clip=clip,
         )

@@ -79,6 +79,9 @@ class AnnotatorMapper(CompletesRatings):
         the mean of all heads with a warning, raise an error, or use it silently.
     random_state : int, RandomState or None, default=None
         Seed of the resamples, of the "random" strategy and of the fine-tuning.
+    clip : bool, default=False
+        Whether what lies beyond the scale that the source's ratings declare is predicted as its end; the
+        `clip` of `estimator` is for its own annotators only.
 
     Attributes
     ----------
@@ -132,6 +135,7 @@ class AnnotatorMapper(CompletesRatings):
         fallback: str = "consensus",
         on_unknown: str = "warn",
         random_state: Any = None,
+        clip: bool = False,
     ) -> None:
         self.estimator = estimator
         self.strategy = strategy
@@ -145,6 +149,7 @@ class AnnotatorMapper(CompletesRatings):
         self.fallback = fallback
         self.on_unknown = on_unknown
         self.random_state = random_state
+        self.clip = clip
 
     def fit(self, X: Any, y: Any, annotators: Any = None, groups: Any = None) -> AnnotatorMapper:
         """Enrol every annotator of `y`.
@@ -179,6 +184,7 @@ class AnnotatorMapper(CompletesRatings):
             raise ValueError("y has no ratings: there is nobody to enrol.")
         self._warn_if_lost(y, annotators, ratings)
         self._unit_scale = source._unit_scale
+        self._check_clip()
         ratings = self.check_ratings(ratings)
         groups = check_groups(groups, ratings.n_samples)
         self.tuned_ = None
@@ -257,6 +263,7 @@ class AnnotatorMapper(CompletesRatings):
         check_number("min_ratings", self.min_ratings, low=1, integer=True)
         check_number("n_bootstrap", self.n_bootstrap, low=0, integer=True)
         check_option("fallback", self.fallback, FALLBACKS)
+        check_option("clip", self.clip, (True, False))
         if check_number("n_folds", self.n_folds, low=0, integer=True) == 1:
             raise ValueError("n_folds must be 0, for no expected score, or at least 2, got 1.")
         if self.min_expected_score is not None:

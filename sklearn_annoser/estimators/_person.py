@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -19,10 +19,15 @@ from sklearn_annoser.ratings._outputs import match_outputs
 __all__ = ["PersonClassifier", "PersonRegressor", "predict_head"]
 
 
-def predict_head(blocks: Iterable[tuple[slice, np.ndarray]], head: np.ndarray, scale: UnitScale, ndim: int) -> Any:
-    """Return what one head predicts on hidden features, on the ratings' scale; 1-D if `ndim` is 1."""
+def predict_head(
+    blocks: Iterable[tuple[slice, np.ndarray]],
+    head: np.ndarray,
+    on_scale: Callable[[np.ndarray], np.ndarray],
+    ndim: int,
+) -> Any:
+    """Return what one head predicts on hidden features, brought to the ratings' scale; 1-D if `ndim` is 1."""
     found = [np.einsum("noh,oh->no", hidden, head[:, :-1]) + head[:, -1] for _, hidden in blocks]
-    predicted = scale.from_unit(np.concatenate(found))
+    predicted = on_scale(np.concatenate(found))
     return predicted[:, 0] if ndim == 1 else predicted
 
 
@@ -110,6 +115,7 @@ class PersonRegressor(RegressorMixin, Person):
 
     _unit_scale: UnitScale
     _ndim: int
+    _limits: np.ndarray | None  # (n_outputs, 2), within which predictions are kept
 
     @property
     def head_(self) -> np.ndarray:
@@ -129,7 +135,12 @@ class PersonRegressor(RegressorMixin, Person):
         array, shape (n_samples,) or (n_samples, n_outputs)
             As the model predicts that it was taken from.
         """
-        return predict_head(self._hidden(X), self._head, self._unit_scale, self._ndim)
+        return predict_head(self._hidden(X), self._head, self._on_scale, self._ndim)
+
+    def _on_scale(self, predicted: np.ndarray) -> np.ndarray:
+        """Return predictions on the scale of the ratings, and within it if they were to be."""
+        predicted = self._unit_scale.from_unit(predicted)
+        return predicted if self._limits is None else np.clip(predicted, *self._limits.T)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the concordance of predictions and ratings (CCC, not R²).
@@ -162,7 +173,7 @@ class PersonRegressor(RegressorMixin, Person):
         from sklearn_annoser.network._person_module import PersonModule
 
         check_is_fitted(self)
-        return PersonModule(self._net.module_, self.head_)
+        return PersonModule(self._net.module_, self.head_, self._limits)
 
 
 class PersonClassifier(ClassifierMixin, PredictsClasses, Person):

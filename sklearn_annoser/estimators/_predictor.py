@@ -35,11 +35,12 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
     """An estimator that predicts by one linear head for each annotator on hidden features of the samples.
 
     A subclass has what `KnowsAnnotators` has, the fitted attributes `outputs_` and `target_ndim_`, the parameters
-    `on_unknown` and `random_state`, and the methods `_iter_hidden` and `_default_head`.
+    `on_unknown`, `random_state` and `clip`, and the methods `_iter_hidden` and `_default_head`.
     """
 
     outputs_: tuple[str, ...]
     target_ndim_: int
+    clip: bool
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over what the heads see of each sample, in blocks.
@@ -80,7 +81,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         """
         check_is_fitted(self)
         head = self._head_of(annotator)
-        return predict_head(self.iter_hidden(X), head, self._unit_scale, self.target_ndim_)
+        return predict_head(self.iter_hidden(X), head, self._on_scale, self.target_ndim_)
 
     def predict_annotators(self, X: Any, annotators: Any = None) -> np.ndarray:
         """Predict the ratings of every annotator.
@@ -101,7 +102,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         check_is_fitted(self)
         heads = self._heads_of(annotators)
         blocks = (predict_heads(hidden, heads) for _, hidden in self.iter_hidden(X))
-        return np.concatenate([self._unit_scale.from_unit(block) for block in blocks])
+        return np.concatenate([self._on_scale(block) for block in blocks])
 
     def iter_predict_annotators(
         self, X: Any, annotators: Any = None, *, max_bytes: int = 2**24
@@ -128,7 +129,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         for rows, hidden in self.iter_hidden(X):
             for start in range(0, len(hidden), step):
                 block = hidden[start : start + step]
-                predicted = self._unit_scale.from_unit(predict_heads(block, heads))
+                predicted = self._on_scale(predict_heads(block, heads))
                 yield slice(rows.start + start, rows.start + start + len(block)), predicted
 
     def predict_ratings(self, X: Any, ratings: Ratings) -> Ratings:
@@ -155,7 +156,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         self._check_served(ratings)
         codes = self._codes_of(ratings)
         heads = np.concatenate([self._unit_heads, self._default_head()[0][None]])  # -1 is the last
-        predicted = self._unit_scale.from_unit(predict_rated(self.iter_hidden(X), heads, ratings, codes))
+        predicted = self._on_scale(predict_rated(self.iter_hidden(X), heads, ratings, codes))
         return ratings.with_values(predicted[:, np.argsort(order)])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -191,6 +192,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
             )
         person = PersonRegressor()._take(self, source, annotator, head)
         person._unit_scale, person._ndim = self._unit_scale, self.target_ndim_
+        person._limits = self._unit_scale.bounds if self.clip else None
         return with_frozen_steps(steps, person, "personregressor")
 
     def _source(self) -> tuple[Any, Any]:
@@ -205,6 +207,21 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         if values.shape[1] == len(self.outputs_):  # else the score says what is wrong
             self._unit_scale.check_values(values, self.outputs_)
         return y
+
+    def _on_scale(self, predicted: np.ndarray) -> np.ndarray:
+        """Return predictions, (..., n_outputs), on the scale of the ratings, and within it if they are to be."""
+        self._check_clip()
+        predicted = self._unit_scale.from_unit(predicted)
+        return np.clip(predicted, *self._unit_scale.bounds.T) if self.clip else predicted
+
+    def _check_clip(self) -> None:
+        """Raise if predictions are to be within a scale that nobody has declared."""
+        if self.clip and not self._unit_scale.is_declared:
+            raise ValueError(
+                "clip=True needs the scale of the ratings that were learned from, and they declare none: give them as "
+                "Ratings that do, for example Ratings.from_long(table, scale=(1, 7), ...), or an array as "
+                "Ratings.from_rows(y, annotators, scale=(1, 7))."
+            )
 
     def _codes_of(self, ratings: Ratings) -> np.ndarray:
         """Return the head of each rating, -1 where the annotator is unknown and the user allows that."""

@@ -99,6 +99,8 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         Networks with a single head, of the consensus, that count beside them, the same for everybody.
     ridge : bool, default=False
         Whether a ridge regression on the consensus counts beside them too.
+    clip : bool, default=False
+        Whether what lies beyond the scale that the ratings declare is predicted as its end.
 
     Attributes
     ----------
@@ -217,6 +219,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             ratings = self._after_known(ratings)
         else:
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
+        self._check_clip()
         net = self._make_net(train_split=next(iter(splits), None))
         unit = self._unit_scale.to_unit(ratings)
         interruption = None
@@ -264,6 +267,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         seed = self._rng().randint(2**31 - 1)
         if first:
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
+            self._check_clip()
             net = self._make_net(train_split=None, max_epochs=1, pretrain_epochs=0)
             with _seeded(seed):
                 net.fit(_tensor(X), self._unit_scale.to_unit(ratings))

@@ -71,6 +71,7 @@ class HeadTrainer(BaseEstimator):
         n_members: int = 1,
         n_consensus_members: int = 0,
         ridge: bool = False,
+        clip: bool = False,
     ) -> None:
         self.variant = variant
         self.n_hidden = n_hidden
@@ -97,6 +98,7 @@ class HeadTrainer(BaseEstimator):
         self.n_members = n_members
         self.n_consensus_members = n_consensus_members
         self.ridge = ridge
+        self.clip = clip
 
     def _check_parameters(self) -> None:
         """Check the constructor's parameters, each by name."""
@@ -105,6 +107,7 @@ class HeadTrainer(BaseEstimator):
         check_option("early_stopping", self.early_stopping, (True, False))
         check_option("warm_start", self.warm_start, (True, False))
         check_option("ridge", self.ridge, (True, False))
+        check_option("clip", self.clip, (True, False))
         for name in ("n_hidden", "batch_size", "max_epochs", "patience", "min_ratings", "n_members"):
             check_number(name, getattr(self, name), low=1, integer=True)
         for name in ("n_tower_layers", "pretrain_epochs", "lr_patience", "verbose", "n_consensus_members"):

@@ -22,13 +22,17 @@ class PersonModule(nn.Module):
         The network: its ``hidden`` is what the head sees.
     head : array, shape (n_outputs, n_hidden + 1)
         The head, the bias last.
+    limits : array, shape (n_outputs, 2), default=None
+        The lowest and the highest prediction of each output. None: they are as they come.
     """
 
     weight: Tensor
     bias: Tensor
+    limits: Tensor | None
 
-    def __init__(self, module: Any, head: np.ndarray) -> None:
+    def __init__(self, module: Any, head: np.ndarray, limits: np.ndarray | None = None) -> None:
         super().__init__()
+        self.register_buffer("limits", None if limits is None else torch.as_tensor(limits.T, dtype=torch.float32))
         self.network = copy.deepcopy(module).cpu().eval().requires_grad_(False)
         column = torch.as_tensor(head, dtype=torch.float32).unsqueeze(2)  # (n_outputs, n_hidden + 1, 1)
         self.register_buffer("weight", column[:, :-1].contiguous())
@@ -37,7 +41,8 @@ class PersonModule(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Predict the ratings, (n_samples, n_outputs), of features, (n_samples, n_features)."""
-        return torch.baddbmm(self.bias, self.network.hidden(X), self.weight).squeeze(2).T
+        predicted = torch.baddbmm(self.bias, self.network.hidden(X), self.weight).squeeze(2).T
+        return predicted if self.limits is None else torch.clamp(predicted, self.limits[0], self.limits[1])
 
 
 class PersonLabelsModule(PersonModule):

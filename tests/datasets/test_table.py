@@ -19,29 +19,29 @@ def test_anybodys_table(tmp_path):
     utterances = pd.DataFrame({"clip": ["02", "03", "01"], "speaker": ["x", "y", "x"]})
     table.to_csv(tmp_path / "ratings.csv", index=False)
     utterances.to_csv(tmp_path / "utterances.csv", index=False)
-    names = {"utterance": "clip", "annotator": "who", "scale": (1, 5), "group": "speaker", "duplicates": "mean"}
+    names = {"sample": "clip", "annotator": "who", "scale": (1, 5), "group": "speaker", "duplicates": "mean"}
     for tables in ((table, utterances), (tmp_path / "ratings.csv", str(tmp_path / "utterances.csv"))):
         found = read_ratings(tables[0], utterances=tables[1], **names)
         assert found.ratings.samples.tolist() == ["02", "03", "01"]
         np.testing.assert_allclose(found.ratings.to_dense()[2], [[-0.5, 0.5], [-0.5, 0.5]])  # ann: the mean of 1 and 3
         assert found.groups.tolist() == ["x", "y", "x"]
-    raw = read_ratings(table, utterance="clip", annotator="who", outputs=["valence"], duplicates="mean")
+    raw = read_ratings(table, sample="clip", annotator="who", outputs=["valence"], duplicates="mean")
     assert raw.ratings.samples.tolist() == ["01", "02"]
     assert raw.consensus.tolist() == [4.0, 3.0]
     for duplicates, value in {"first": 5, "last": 3}.items():
         one = read_ratings(
-            table.to_dict("list"), utterance="clip", annotator="who", outputs="valence", duplicates=duplicates
+            table.to_dict("list"), sample="clip", annotator="who", outputs="valence", duplicates=duplicates
         )
         assert one.ratings.to_dense()[0].tolist() == [value, 4]
     with pytest.raises(ValueError, match="annotator 'ann' and sample '01'"):
-        read_ratings(table, utterance="clip", annotator="who", outputs="valence")
+        read_ratings(table, sample="clip", annotator="who", outputs="valence")
 
 
 def test_what_is_no_table():
-    table = pd.DataFrame({"utterance": ["a"], "annotator": ["b"], "activation": [1.0], "valence": [1.0]})
+    table = pd.DataFrame({"sample": ["a"], "annotator": ["b"], "activation": [1.0], "valence": [1.0]})
     with pytest.raises(TypeError, match=r"expected a path or a DataFrame .* or a dict of columns, got list"):
         read_ratings([1, 2])
-    with pytest.raises(ValueError, match=r"utterances must have the column 'speaker'; the columns are \['utterance'\]"):
+    with pytest.raises(ValueError, match=r"utterances must have the column 'speaker'; the columns are \['sample'\]"):
         read_ratings(table, group="speaker")
     with pytest.raises(FileNotFoundError):
         read_ratings("nowhere.csv")
@@ -49,7 +49,7 @@ def test_what_is_no_table():
 
 # ---------------------------------------------------------------------- files of any lab
 
-HEAD = "utterance,annotator,activation,valence\n"
+HEAD = "sample,annotator,activation,valence\n"
 GOOD = HEAD + "a.wav,x,1,2\nb.wav,y,3,4\n"
 
 
@@ -59,9 +59,9 @@ def path(tmp_path):
 
 
 def ratings_of(found):
-    """Return what a corpus holds: (utterance, annotator) -> the two numbers."""
-    long = found.ratings.to_long(sample="utterance")
-    return {(u, a): (x, y) for u, a, x, y in long[["utterance", "annotator", "activation", "valence"]].to_numpy()}
+    """Return what a corpus holds: (sample, annotator) -> the two numbers."""
+    long = found.ratings.to_long(sample="sample")
+    return {(u, a): (x, y) for u, a, x, y in long[["sample", "annotator", "activation", "valence"]].to_numpy()}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def ratings_of(found):
 )
 def test_labels_in_a_file_are_text_as_it_is_written(path, tmp_path, label):
     path.write_text(f"{HEAD}{label},{label},1,NA\n{label},BB,,4\n")
-    (tmp_path / "items.csv").write_text(f"utterance,speaker,words,seconds\n{label},{label},{label} ,NA\nb,01,,2\n")
+    (tmp_path / "items.csv").write_text(f"sample,speaker,words,seconds\n{label},{label},{label} ,NA\nb,01,,2\n")
     found = read_ratings(path, utterances=tmp_path / "items.csv", group="speaker")
     assert found.ratings.samples.tolist() == [label, "b"]
     assert found.ratings.annotators.tolist() == sorted(["BB", label])
@@ -92,11 +92,11 @@ def test_an_empty_label_is_one_that_is_told_of(path):
         ("", {}, r"'.*ratings.csv' is empty"),
         (HEAD, {}, "there are no ratings: the table has no row"),
         (
-            GOOD.replace("utterance", "file"),
+            GOOD.replace("sample", "file"),
             {},
-            r"line 1: the columns \['utterance'\] of ratings are not there; .*'file'",
+            r"line 1: the columns \['sample'\] of ratings are not there; .*'file'",
         ),
-        (GOOD, {"separator": ";"}, r"line 1: the columns .* are not there; the columns are \['utterance,ann"),
+        (GOOD, {"separator": ";"}, r"line 1: the columns .* are not there; the columns are \['sample,ann"),
         (GOOD.replace("valence", "valence,valence"), {}, "line 1: a column is there twice"),
         (
             GOOD.replace(",", ";").replace("4", "4,5"),
@@ -150,9 +150,9 @@ def io_table(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("utterance,speaker\na.wav,s\nb.wav,t\na.wav,u\n", "items.csv, line 4: 'a.wav' is there twice"),
-        ("utterance,speaker\na.wav,s\n", "ratings.csv, line 3: 'b.wav' is not among the 1 that are listed"),
-        ("utterance\na.wav\nb.wav\n", r"items.csv, line 1: the columns \['speaker'\] of utterances are not there"),
+        ("sample,speaker\na.wav,s\nb.wav,t\na.wav,u\n", "items.csv, line 4: 'a.wav' is there twice"),
+        ("sample,speaker\na.wav,s\n", "ratings.csv, line 3: 'b.wav' is not among the 1 that are listed"),
+        ("sample\na.wav\nb.wav\n", r"items.csv, line 1: the columns \['speaker'\] of utterances are not there"),
     ],
 )
 def test_what_is_wrong_with_the_table_of_the_utterances(path, tmp_path, text, message):
@@ -170,7 +170,7 @@ def test_what_is_wrong_with_the_table_of_the_utterances(path, tmp_path, text, me
     [
         ({"annotator": ["x", None]}, CorpusError, "ratings, row 1: the 'annotator' is missing"),
         ({"annotator": ["x", 1]}, TypeError, "column 'annotator' must be all strings or all numbers"),
-        ({"utterance": [["a"], ["b"]]}, TypeError, "column 'utterance' must be all strings or all numbers"),
+        ({"sample": [["a"], ["b"]]}, TypeError, "column 'sample' must be all strings or all numbers"),
         ({"valence": ["1", "x"]}, CorpusError, "ratings, row 1: expected a finite number for 'valence', got 'x'"),
         ({"valence": [1, np.inf]}, CorpusError, "row 1: expected a finite number for 'valence', got inf"),
         ({"valence": pd.to_datetime(["2020", "2021"])}, CorpusError, "row 0: expected a finite number .* Timestamp"),
@@ -183,12 +183,12 @@ def test_what_is_wrong_with_a_dataframe_is_told_with_its_row(change, error, mess
 
 
 def test_a_dataframe_keeps_its_labels():
-    table = io_table(GOOD).assign(annotator=[1.0, 2.0], utterance=["NA", "01"], valence=["3", " 4.5"])
+    table = io_table(GOOD).assign(annotator=[1.0, 2.0], sample=["NA", "01"], valence=["3", " 4.5"])
     found = read_ratings(table, outputs="valence")
     assert found.ratings.annotators.tolist() == [1.0, 2.0]
     assert found.ratings.samples.tolist() == ["01", "NA"]
     assert found.consensus.tolist() == [4.5, 3.0]
-    groups = pd.DataFrame({"utterance": ["NA", "01"], "day": [["a"], ["b"]]})
+    groups = pd.DataFrame({"sample": ["NA", "01"], "day": [["a"], ["b"]]})
     with pytest.raises(TypeError, match="column 'day' must be all strings or all numbers"):
         read_ratings(table, utterances=groups, group="day")
     with pytest.raises(CorpusError, match="utterances, row 1: the 'day' is missing"):
@@ -202,7 +202,7 @@ def test_a_dataframe_keeps_its_labels():
     [
         ({"outputs": []}, ValueError, "must be different columns"),
         ({"outputs": None}, TypeError, "outputs must be a column or a sequence of columns"),
-        ({"annotator": "utterance"}, ValueError, "must be different columns"),
+        ({"annotator": "sample"}, ValueError, "must be different columns"),
         ({"separator": ", "}, ValueError, "separator must be None or one character"),
         ({"encoding": "latin-99"}, ValueError, "encoding must be one that Python knows"),
         ({"encoding": 8}, TypeError, "encoding must be None or a string"),
@@ -266,3 +266,9 @@ def test_any_table_is_read_and_a_bad_line_costs_nothing_else(tmp_path, truth, fo
     assert got.keys() == truth.keys()
     for pair, values in truth.items():
         np.testing.assert_allclose(got[pair], (np.array(values) - 4) / 3, atol=1e-12)
+
+
+def test_what_ratings_write_as_a_long_table_is_read_as_it_is(path):
+    ratings = read_ratings(io_table(GOOD)).ratings
+    ratings.to_long().to_csv(path, index=False)
+    assert read_ratings(path).ratings == ratings

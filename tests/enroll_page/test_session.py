@@ -46,7 +46,7 @@ def test_every_rating_is_on_the_disk_at_once_and_coming_back_goes_on(pool, tmp_p
         assert again.n_rated == n
         assert again.ratings[pool.labels[row]] == opinion(row)
         assert again.next_row() == session.next_row()
-    written = read_ratings(session.path, utterance="sample", outputs=["activation", "valence"], scale=(1, 7))
+    written = read_ratings(session.path, sample="sample", outputs=["activation", "valence"], scale=(1, 7))
     assert written.ratings.annotators.tolist() == ["Zoë, 007"]
     assert written.ratings.n_ratings == 4
 

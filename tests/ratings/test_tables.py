@@ -64,8 +64,8 @@ def test_a_long_table_of_any_library(make):
     assert ratings == truth
     assert ratings.samples.tolist() == [LARGE, 1]
     assert ratings.annotators.tolist() == ["NA", "ann"]
-    names = {"utterance": "sample", "outputs": ["p", "q"]}
-    assert read_ratings(make(columns), **names).ratings == read_ratings(LONG, **names).ratings
+    outputs = ["p", "q"]
+    assert read_ratings(make(columns), outputs=outputs).ratings == read_ratings(LONG, outputs=outputs).ratings
     moods = Ratings.from_long(make(columns), outputs="mood", classes=True)
     assert moods.labels.tolist() == ["high", "low", "low"]
 

@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_annoser import AnnotatorMapper
+from sklearn_annoser import AnnotatorMappedRegressor, AnnotatorMapper, Ratings
 from sklearn_annoser.estimators import PersonRegressor
 from sklearn_annoser.metrics import ccc_score
 from sklearn_annoser.sharing import load, save
@@ -203,3 +203,19 @@ def test_a_person_goes_through_onnx(name, tmp_path):
             session.run(None, {"X": X}), expected if isinstance(expected, tuple) else [expected], strict=True
         ):
             np.testing.assert_allclose(each, other.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_clipped_model_gives_clipped_persons(tmp_path):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(60, 4))
+    values = np.clip(np.round(4 + 3 * X[:, :1] + rng.normal(size=(60, 3)) / 2), 1, 7)
+    ratings = Ratings.from_dense(values, annotators=["ann", "bob", "cat"], scale=(1, 7))
+    model = AnnotatorMappedRegressor(clip=True, n_hidden=8, lr=0.1, max_epochs=15, random_state=0).fit(X, ratings)
+    far = 10 * X
+    expected = model.predict(far, annotator="ann")
+    assert (expected.min(), expected.max()) == (1, 7)
+    person = load(save(model.of("ann"), tmp_path / "ann.skops"))
+    np.testing.assert_array_equal(person.predict(far), expected)
+    with torch.no_grad():
+        found = person.to_module()(torch.from_numpy(far.astype(np.float32))).numpy()[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
