@@ -30,7 +30,7 @@ from sklearn_annoser.datasets import (
     read_speechocean762,
 )
 from sklearn_annoser.datasets._cells import Source
-from sklearn_annoser.datasets._files import SEPARATORS, BadLines, Table
+from sklearn_annoser.datasets._files import BadLines, headers_of
 from sklearn_annoser.ratings import Ratings
 
 SAMPLE_NAMES = ("sample", "utterance", "clip", "item", "item_id", "id", "file", "filename", "path", "audio")
@@ -151,10 +151,8 @@ def columns_of(path: Path, options: argparse.Namespace, wanted: Sequence[str]) -
     if path.suffix.lower() in PARQUET:
         return [str(name) for name in frame_of(path, []).columns]
     given = [each for each in (options.sample, *(options.outputs or ())) if each]
-    form = {"separator": options.separator, "encoding": options.encoding}
-    table = Table(path, [], what="the table", **form)
-    headers = table._headers([options.separator] if options.separator else SEPARATORS).values()
-    return max((cells for cells, _ in headers), key=lambda cells: (len({*wanted, *given} & set(cells)), len(cells)))
+    headers = headers_of(path, options.separator, options.encoding)
+    return max(headers, key=lambda cells: (len({*wanted, *given} & set(cells)), len(cells)))
 
 
 def find_column(columns: Sequence[str], given: str | None, names: Sequence[str], what: str, option: str) -> str:

@@ -290,3 +290,9 @@ class Table:
             return next(rows), rows.line_num
         except csv.Error as error:
             raise Place(self.path, n + 1).error(f"{error}.") from error
+
+
+def headers_of(path: Path, separator: str | None = None, encoding: str | None = None) -> list[list[str]]:
+    """Return the columns of a table as each separator would have them, unless one is given."""
+    table = Table(path, [], what="the table", separator=separator, encoding=encoding)
+    return [cells for cells, _ in table._headers([separator] if separator else SEPARATORS).values()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,10 @@ from sklearn_annoser.datasets._cells import (
     listed,
     once,
 )
-from sklearn_annoser.datasets._files import BadLines, CorpusError
+from sklearn_annoser.datasets._files import BadLines, CorpusError, headers_of
 from sklearn_annoser.ratings import Ratings
 from sklearn_annoser.ratings._constructors import DUPLICATES
+from sklearn_annoser.ratings._tables import as_frame, is_table
 
 __all__ = ["read_ratings"]
 
@@ -30,7 +33,7 @@ __all__ = ["read_ratings"]
 def read_ratings(
     ratings: Any,
     *,
-    sample: str = "sample",
+    sample: str | None = None,
     annotator: str = "annotator",
     outputs: Any = ("activation", "valence"),
     scale: Any = None,
@@ -48,8 +51,8 @@ def read_ratings(
     ratings : path or table
         One row a rating; a table may be anything that :meth:`Ratings.from_long` takes. Labels in a file are text, as
         they are written: "007" and "NA" too.
-    sample, annotator : str, default="sample" and "annotator"
-        Columns of what was rated and by whom.
+    sample, annotator : str, default=None and "annotator"
+        Columns of what was rated and by whom. None: "sample", or "utterance" where there is no such column.
     outputs : str or sequence of str, default=("activation", "valence")
         Columns of the ratings; a cell without a number, or with NA, is an output that was not rated.
     scale : (low, high), default=None
@@ -94,8 +97,9 @@ def read_ratings(
     """
     bad = BadLines(on_error)
     check_option("duplicates", duplicates, DUPLICATES)
-    outputs = check_names([sample, annotator], outputs)
     form = (check_separator(separator), check_encoding(encoding))
+    sample = _sample_column(ratings, *form) if sample is None else sample
+    outputs = check_names([sample, annotator], outputs)
     rows = Source("ratings", [sample, annotator], outputs, *form).read(ratings, bad)
     rows = as_ratings(rows, outputs, scale, bad)
     if utterances is None:
@@ -131,3 +135,16 @@ def read_ratings(
     if group is not None:
         corpus.groups = check_group(group, items[group])
     return corpus
+
+
+def _sample_column(ratings: Any, *form: str | None) -> str:
+    """Return "utterance" if a table has a column of that name and none that is called "sample"; else "sample"."""
+    if isinstance(ratings, (str, os.PathLike)):
+        try:
+            headers = headers_of(Path(ratings), *form)
+        except (CorpusError, OSError, ValueError):  # told when it is read
+            return "sample"
+    else:
+        headers = [list(as_frame("ratings", ratings).columns)] if is_table(ratings) else []
+    found = {name for cells in headers for name in cells if isinstance(name, str)}
+    return "utterance" if "utterance" in found and "sample" not in found else "sample"

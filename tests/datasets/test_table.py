@@ -272,3 +272,24 @@ def test_what_ratings_write_as_a_long_table_is_read_as_it_is(path):
     ratings = read_ratings(io_table(GOOD)).ratings
     ratings.to_long().to_csv(path, index=False)
     assert read_ratings(path).ratings == ratings
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+@pytest.mark.parametrize(
+    ("names", "expected"), [(["sample"], "sample"), (["utterance"], "utterance"), (["utterance", "sample"], "sample")]
+)
+def test_what_was_rated_is_found_by_either_name(names, expected, as_file, tmp_path):
+    table = pd.DataFrame({name: [f"{name} {k}" for k in range(3)] for name in names})
+    table = table.assign(annotator=["ann", "bob", "ann"], rating=[1, 2, 3])
+    path = tmp_path / "ratings.csv"
+    table.to_csv(path, sep=";", index=False)
+    corpus = read_ratings(path if as_file else table, outputs="rating")
+    assert corpus.utterances[expected].tolist() == [f"{expected} {k}" for k in range(3)]
+
+
+def test_without_either_name_the_error_is_about_the_first(tmp_path):
+    table = pd.DataFrame({"clip": ["a"], "annotator": ["ann"], "rating": [1]})
+    table.to_csv(tmp_path / "ratings.csv", index=False)
+    for source in (table, tmp_path / "ratings.csv"):
+        with pytest.raises(ValueError, match="'sample'"):
+            read_ratings(source, outputs="rating")
