@@ -279,6 +279,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         else:
             if not checks.get("skip_check_array"):
                 checks |= {"multi_output": True, "y_numeric": True}
+            refuse_long_table(y)
             X, checked = validate_features(self, X, refuse_masks("y", y), **checks)
             ratings, ndim = ratings_of_rows(y, checked, annotators), np.ndim(checked)
         check_consistent_length(X, ratings)
@@ -298,6 +299,16 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def refuse_long_table(y: Any) -> None:
+    """Raise if y is a table of who rated what, which has to become Ratings first."""
+    names = [] if not hasattr(y, "columns") else [str(name) for name in y.columns]
+    if len(names) > 1 and any(name.lower() in ("annotator", "rater", "annotator_id", "rater_id") for name in names):
+        raise ValueError(
+            f"y is a table of who rated what, with the columns {names}: make Ratings of it, "
+            "y=Ratings.from_long(table, outputs=[...], samples=labels), with the labels in the order of the rows of X."
+        )
 
 
 def ratings_of_rows(y: Any, checked: np.ndarray, annotators: Any = None) -> Ratings:

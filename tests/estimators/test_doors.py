@@ -1,11 +1,12 @@
 """Bad input of the regressor: every parameter, target and call that does not fit is explained."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from sklearn_annoser import Ratings
+from sklearn_annoser import AnnotatorMappedRegressor, Ratings
 from tests.estimators.cases import CONSENSUS, RATINGS, X
 from tests.planted import quick
 
@@ -159,3 +160,10 @@ def test_an_unfitted_model_says_so(use):
 def test_a_bad_call_is_explained(model, use, error, message):
     with pytest.raises(error, match=message):
         use(model)
+
+
+def test_a_table_of_who_rated_what_is_told_to_become_ratings():
+    rng = np.random.RandomState(0)
+    table = pd.DataFrame({"sample": range(6), "annotator": list("abcabc"), "valence": rng.normal(size=6)})
+    with pytest.raises(ValueError, match=r"y is a table of who rated what.*Ratings\.from_long"):
+        AnnotatorMappedRegressor().fit(rng.normal(size=(6, 2)), table)
