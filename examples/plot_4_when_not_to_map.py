@@ -44,16 +44,19 @@ print(table.groupby("careless")["trusted"].agg(["sum", "count"]))
 # The forecast beside what came of it on the other ratings. An interval holds four of five, if it is honest.
 
 alone = AnnotatorMapper(model, strategy="blend", calibration="affine", random_state=0).fit(target.X, enrolled)
-reached = annotator_ccc(rest, alone.predict_ratings(target.X, rest))["activation"].to_numpy()
-expected, low, high = (table[f"{kind}_activation"].to_numpy() for kind in ("expected", "low", "high"))
+outputs = list(rest.outputs)
+reached = annotator_ccc(rest, alone.predict_ratings(target.X, rest))[outputs].to_numpy()
+expected, low, high = (table[[f"{kind}_{name}" for name in outputs]].to_numpy() for kind in ("expected", "low", "high"))
 print(f"{np.mean((low <= reached) & (reached <= high)):.0%} lie within their interval")
+
+# %%
+# Who is trusted hangs on the mean over the outputs.
 
 figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 for is_careless, colour, marker, name in ((False, "#0072B2", "o", "rate"), (True, "#D55E00", "s", "press buttons")):
     own = table["careless"].to_numpy() == is_careless
-    bars = [expected[own] - low[own], high[own] - expected[own]]
-    ax.errorbar(reached[own], expected[own], yerr=bars, fmt=marker, color=colour, label=name, elinewidth=0.8)
+    ax.plot(reached[own].mean(axis=1), expected[own].mean(axis=1), marker, color=colour, label=name)
 ax.plot([-0.2, 0.8], [-0.2, 0.8], color="0.8", zorder=0)
 ax.axhline(0.2, color="#767676", linestyle=":", label="min_expected_score")
-ax.set(xlabel="CCC on the other ratings", ylabel="CCC that was expected")
+ax.set(xlabel="CCC on the other ratings, mean of both outputs", ylabel="CCC that was expected")
 ax.legend(frameon=False)

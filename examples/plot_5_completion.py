@@ -2,7 +2,7 @@
 Completing a corpus
 ===================
 
-Where others have rated the same sample, their ratings tell more than any model.
+Where others have rated the same sample, their ratings tell more than the model alone.
 """
 
 # %%

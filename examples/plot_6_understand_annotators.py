@@ -29,7 +29,7 @@ model = AnnotatorMappedRegressor(n_hidden=32, lr=0.05, max_epochs=40, random_sta
 # Similarity is the CCC of two annotators' predictions. Three groups are found.
 
 clusters = cluster_annotators(model, source.X, random_state=0)
-print(clusters.value_counts())
+print(clusters["cluster"].value_counts())
 AnnotatorSimilarityDisplay.from_estimator(model, source.X, clusters=clusters)
 
 # %%
@@ -43,8 +43,8 @@ AnnotatorEmbeddingDisplay.from_estimator(model, source.X, clusters=clusters)
 
 outliers = annotator_outliers(model, source.X)
 drift = annotator_drift(ratings)
-print(outliers.head(3).round(2))
-print(drift.head(3).round(3))
+print(outliers["outlier"].sum(), "outliers")
+print(drift["drifts"].sum(), "of", len(drift), "drift")
 
 # %%
 # How much they agree, without any model.

@@ -58,3 +58,11 @@ plt.barh([f"rater {ratings.annotators[each]}" for each in order], means[order, 1
 plt.axvline(0, color="black", linewidth=0.8)
 plt.xlabel("valence, stars above the mean of all")
 plt.tight_layout()
+
+# %%
+# Somebody new, who is as generous as rater 3 and one star more, rates twenty clips; the model says the rest.
+
+mine = np.flatnonzero(source.ratings.codes == 3)[:20]
+X_new = model[:-1].transform(source.X[source.ratings.rows[mine]])
+model[-1].select_annotator(X_new, np.minimum(stars[mine] + 1, 5), strategy="blend", calibration="affine")
+print("mean stars of all clips:", model.predict(source.X).mean(axis=0).round(1))

@@ -32,7 +32,7 @@ class Display(ABC):
     def _place(self, given: Any) -> Any:
         """Return where to draw: on the axes that are given, or on those of a new figure."""
         settings = self._arrange()
-        return import_matplotlib().subplots(**settings, layout="constrained")[1] if given is None else given
+        return import_matplotlib().subplots(**({"layout": "constrained"} | settings))[1] if given is None else given
 
 
 class PanelDisplay(Display):

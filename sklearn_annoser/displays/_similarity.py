@@ -68,7 +68,7 @@ class AnnotatorSimilarityDisplay(GroupedDisplay):
         order = _similar_side_by_side(self.similarity.to_numpy(), self._groups_of(self.similarity.index))
         self.ordered_ = self.similarity.iloc[order, order]
         side = 2.6 + 0.24 * n_annotators if n_annotators <= MOST_NAMED else 6.4
-        return {"figsize": (side + 1.2, side)}
+        return {"figsize": (side + 1.2, side), "layout": "compressed"}  # squares leave room that it takes away
 
     def _draw(self) -> None:
         ax, annotators, values = self.ax_, self.ordered_.index, self.ordered_.to_numpy()
