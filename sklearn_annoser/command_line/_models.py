@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -58,7 +59,7 @@ class Model:
     def annotators(self) -> Any:
         """Those whom it predicts."""
         if self.person is not None:
-            return [self.person.annotator_]
+            return ["unnamed" if self.person.annotator_ is None else self.person.annotator_]
         return self.regressor.annotators_ if self.mapper is None else self.mapper.annotators_
 
     @property
@@ -139,7 +140,12 @@ def load_model(path: Path, *, to_predict: bool = False) -> Model:
         source = loaded.estimator
         return Model(source.estimator if isinstance(source, FrozenEstimator) else source, loaded)
     model = Model(loaded)
-    if model.person is not None and not to_predict:
+    if model.person is None:
+        try:
+            model.regressor  # noqa: B018
+        except (TypeError, NotFittedError) as error:
+            raise ValueError(f"{str(path)!r} is no fitted model of annotators: {error}") from error
+    elif not to_predict:
         raise ValueError(
             f"{str(path)!r} is the model of {model.person.annotator_!r} alone, who is all that it can predict: "
             "give one that train wrote."

@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_annoser import AnnotatorMapper, Ratings
 from sklearn_annoser.command_line import main
 from sklearn_annoser.command_line._models import load_model
+from sklearn_annoser.sharing import save
 from tests.command_line.conftest import NAMES, OUTPUTS, read, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -247,3 +249,9 @@ def test_one_persons_model_predicts_and_does_nothing_else(lab, tmp_path, capsys)
     assert (code, "'new 3' alone, who is all that it can predict" in said) == (1, True)
     code, said = ended([*words, "--of", "nobody", "--out", tmp_path / "x"], capsys)
     assert (code, "somebody who rated" in said) == (2, True)
+
+
+def test_a_file_of_another_kind_of_model_is_refused(lab, tmp_path, capsys):
+    save(StandardScaler().fit(lab.target.X), tmp_path / "scaler.skops")
+    code, said = ended(["predict", tmp_path / "scaler.skops", lab.folder / "new.npz", "--out", tmp_path / "x"], capsys)
+    assert (code, "is no fitted model of annotators" in said) == (1, True)
