@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     check_free(options.out, force=options.force)
     model = load_model(options.model)
     check_kinds(model.kinds)
-    corpus = read_corpus(options.ratings, options, to=model.scale)
+    corpus = read_corpus(options.ratings, options, model=model)
     print(corpus, flush=True)
     clips, corpus = clips_of_corpus(corpus, model.kinds, options)
     tell_samples(model.kinds, clips, options)

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
         check_free(path, force=options.force)
     model = load_model(options.model)
     check_kinds(model.kinds)
-    corpus = read_corpus(options.ratings, options, to=model.scale)
+    corpus = read_corpus(options.ratings, options, model=model)
     people = {str(label): label for label in corpus.ratings.annotators}
     if options.of is not None and (options.out is None or options.of not in people):
         raise usage(f"map: --of needs --out, and the name of somebody who rated: {', '.join(list(people)[:10])}.")

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     check_extras(*([import_matplotlib, import_skops_io] if options.model else []))
     model = None if options.model is None else load_model(options.model)
     if options.ratings is not None:
-        corpus = read_corpus(options.ratings, options, to=None if model is None else model.scale)
+        corpus = read_corpus(options.ratings, options, model=model)
         print(corpus, flush=True)
         parts += about_corpus(corpus)
     if model is not None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_annoser._optional import import_pyarrow
+from sklearn_annoser.command_line._models import Model
 from sklearn_annoser.datasets import (
     CorpusError,
     read_argilla,
@@ -70,12 +71,18 @@ class Corpus:
         )
 
 
-def read_corpus(path: Path, options: argparse.Namespace, *, to: Any = None) -> Corpus:
-    """Return the ratings of a file or folder, on the scale on which they were given, or on the scale `to`."""
+def read_corpus(path: Path, options: argparse.Namespace, *, model: Model | None = None) -> Corpus:
+    """Return the ratings of a file or folder, on the scale on which they were given, or on that of a model.
+
+    Of a table the columns that are called as a model's outputs are the ratings, unless others are named.
+    """
+    to = None if model is None else model.scale
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} is not there.")
     if options.format == "table":
         refuse_other_tools(path)
+        if model is not None and not options.outputs:
+            options = argparse.Namespace(**vars(options) | {"outputs": list(model.outputs)})
     asked = tuple(options.scale) if options.scale else None
     bunch, column = FORMATS[options.format](path, options, asked or to)
     ratings: Ratings = bunch.ratings

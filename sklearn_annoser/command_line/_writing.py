@@ -34,10 +34,9 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def long_table(labels: Any, annotators: Any, outputs: Sequence[str], cells: np.ndarray) -> pd.DataFrame:
     """Return (n_samples, n_annotators, n_outputs) numbers as a table with a row a sample and annotator."""
-    n_samples, n_annotators, n_outputs = cells.shape
-    frame = pd.DataFrame(cells.reshape(-1, n_outputs), columns=list(outputs))
-    frame.insert(0, "annotator", np.tile(np.asarray(annotators, dtype=object), n_samples))
-    frame.insert(0, "sample", np.repeat(np.asarray(labels, dtype=object), n_annotators))
+    frame = pd.DataFrame(np.reshape(cells, (-1, len(outputs))), columns=list(outputs))  # of one output an axis lacks
+    frame.insert(0, "annotator", np.tile(np.asarray(annotators, dtype=object), len(labels)))
+    frame.insert(0, "sample", np.repeat(np.asarray(labels, dtype=object), len(annotators)))
     return frame
 
 

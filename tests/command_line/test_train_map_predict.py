@@ -154,7 +154,7 @@ def broken(lab, tmp_path):
         "no such format": ([*mapped, tmp_path / "export.json", *features], "say what wrote it, --format"),
         "off the scale": ([*mapped, off, *features], "off.csv, line 2: expected 'valence' from 1 to 7"),
         "no features of a sample": ([*mapped, strange, *features], "1 of 2 samples have no features, for example"),
-        "no known output": ([*mapped, plain, *features], "which columns are the ratings"),
+        "no known output": ([*mapped, plain, *features], "['activation', 'valence'] of ratings are not there"),
         "other outputs": ([*mapped, plain, *features, "--outputs", "anger"], "activation"),
         "no such column": ([*mapped, new, *features, "--sample", "clip"], "there is no column 'clip'"),
         "a workbook": ([*mapped, book, *features], "Save the table as CSV"),
@@ -255,3 +255,39 @@ def test_a_file_of_another_kind_of_model_is_refused(lab, tmp_path, capsys):
     save(StandardScaler().fit(lab.target.X), tmp_path / "scaler.skops")
     code, said = ended(["predict", tmp_path / "scaler.skops", lab.folder / "new.npz", "--out", tmp_path / "x"], capsys)
     assert (code, "is no fitted model of annotators" in said) == (1, True)
+
+
+def test_a_model_of_one_output_of_any_name_goes_all_the_way(lab, tmp_path):
+    for name in ("ratings", "new"):
+        table = pd.read_csv(lab.folder / f"{name}.csv", sep=None, engine="python", encoding="utf-8-sig", dtype=str,
+                            keep_default_na=False)  # fmt: skip
+        table = table.rename(columns={"valence": "warmth"}).drop(columns="activation")
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    features = lab.folder / "new.npz"
+    run("train", tmp_path / "ratings.csv", "--outputs", "warmth", "--features", lab.folder / "known.npz",
+        "--epochs", 2, "--out", tmp_path / "model.skops")  # fmt: skip
+    # From here on the model knows what the ratings are called.
+    run(
+        "map",
+        tmp_path / "model.skops",
+        tmp_path / "new.csv",
+        "--features",
+        features,
+        "--out",
+        tmp_path / "mapped.skops",
+    )
+    run("predict", tmp_path / "mapped.skops", features, "--everybody", "--out", tmp_path / "p.csv")
+    run("complete", tmp_path / "new.csv", "--model", tmp_path / "model.skops", "--features", features,
+        "--out", tmp_path / "full.csv")  # fmt: skip
+    predicted, full = read(tmp_path / "p.csv"), read(tmp_path / "full.csv")
+    assert predicted.columns.tolist() == ["sample", "annotator", "warmth"]
+    assert full.columns.tolist() == ["sample", "annotator", "warmth", "low_warmth", "high_warmth", "given_warmth"]
+    assert len(full) == len(predicted)
+
+
+def test_a_table_whose_ratings_have_no_usual_name_is_not_guessed_at(lab, tmp_path, capsys):
+    path = tmp_path / "ratings.csv"
+    path.write_text("sample,annotator,anger\n000,ann,3\n")
+    words = ["train", path, "--features", lab.folder / "known.npz", "--out", tmp_path / "model.skops"]
+    code, said = ended(words, capsys)
+    assert (code, "which columns are the ratings" in said) == (1, True)
