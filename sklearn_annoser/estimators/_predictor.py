@@ -40,7 +40,7 @@ class AnnotatorPredictor(RegressorMixin, KnowsAnnotators):
 
     outputs_: tuple[str, ...]
     target_ndim_: int
-    clip: bool
+    clip: bool = False  # also of one that was pickled before there was any
 
     def iter_hidden(self, X: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Walk over what the heads see of each sample, in blocks.
