@@ -11,7 +11,7 @@ from torch import nn
 from sklearn_annoser.encoders import _loading
 from sklearn_annoser.encoders._arithmetic import plain_arithmetic
 from sklearn_annoser.encoders._convolutions import Frames
-from sklearn_annoser.encoders._products import GroupedProducts, Product, by_rows, windows
+from sklearn_annoser.encoders._products import GroupedProducts, Product, attend, by_rows, windows
 from tests.encoders.conftest import load, make_wave, save_speech, save_text
 from tests.encoders.test_models import SPEECH, TEXT
 
@@ -185,3 +185,18 @@ def test_without_onednn_products_are_linear_layers(wavlm, waves, monkeypatch):
     for ours, theirs in zip(found, expected, strict=True):
         assert relative(ours, theirs) < 1e-5
     _loading._load_model.cache_clear()
+
+
+def test_the_attention_of_wavlm_may_be_told_whether_its_weights_are_wanted():
+    class Attention(torch.nn.Module):
+        num_heads = 2
+
+        def __init__(self):
+            super().__init__()
+            self.q_proj, self.k_proj, self.v_proj, self.out_proj = (torch.nn.Linear(4, 4) for _ in range(4))
+
+    torch.manual_seed(0)
+    module, hidden, bias = Attention(), torch.randn(1, 3, 4), torch.zeros(2, 3, 3)
+    with torch.no_grad():
+        plain, told = attend(module, hidden, None, bias), attend(module, hidden, None, bias, False)
+    assert torch.equal(plain[0], told[0])  # before transformers 5 it is

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,6 +178,10 @@ def test_the_end_is_the_mapping_of_the_package(pool, tmp_path):
     np.testing.assert_allclose(table[["activation", "valence"]], expected[others], rtol=1e-5)
     kept = load(session.folder / "model.skops").predict(pool.X)
     np.testing.assert_allclose(kept, expected, rtol=1e-5)
+    parts = zipfile.ZipFile(session.folder / "model.skops")
+    whole = b"".join(parts.read(name) for name in parts.namelist())
+    for label in pool.regressor.annotators_:  # this person's model alone; arrays have their text in UTF-32
+        assert not any(str(label).encode(code) in whole for code in ("utf-8", "utf-32-le"))
     written = pd.read_csv(session.folder / "predictions.csv")
     np.testing.assert_allclose(written[["activation", "valence"]], expected[others], rtol=1e-5)
 
