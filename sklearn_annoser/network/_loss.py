@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -40,42 +41,64 @@ class CCCLoss(nn.Module):
 
         A rating of weight 0 does not count, whatever its value; an output without any is left out of the mean.
         """
-        if weight is not None:
-            return self._weighted(y_pred, y_true, weight)
-        mean_pred, mean_true = y_pred.mean(0), y_true.mean(0)  # (n_outputs,)
-        pred, true = y_pred - mean_pred, y_true - mean_true  # (n_ratings, n_outputs)
-        spread = (pred * pred + true * true).mean(0) + (mean_pred - mean_true).square()  # (n_outputs,)
-        return 1 - (2 * (pred * true).mean(0) / (spread + self.eps)).mean()
+        return self._concordance(y_pred, y_true, weight).loss()
 
-    def _weighted(self, y_pred: Tensor, y_true: Tensor, weight: Tensor) -> Tensor:
-        """Return the loss with every mean a weighted one."""
-        total = weight.sum(0)  # (n_outputs,)
-        share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
-        mean_pred, mean_true = (share * y_pred).sum(0), (share * y_true).sum(0)
-        pred, true = y_pred - mean_pred, y_true - mean_true  # (n_ratings, n_outputs)
-        spread = (share * (pred * pred + true * true)).sum(0) + (mean_pred - mean_true).square()
-        concordance = 2 * (share * pred * true).sum(0) / (spread + self.eps)
-        rated = total > 0
-        return 1 - (concordance * rated).sum() / rated.sum().clamp_min(1)
+    def with_gradient(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the loss and its gradient by the predictions, (n_ratings, n_outputs)."""
+        found = self._concordance(y_pred, y_true, weight)
+        return found.loss(), found.gradient().T
+
+    def _concordance(self, *values: Tensor | None) -> Concordance:
+        """Return the concordance of predictions and ratings with their weights."""
+        return concordance(*(each if each is None else each.T for each in values), eps=self.eps)
+
 
     def extra_repr(self) -> str:
         """Return what ``repr`` shows of the parameters."""
         return f"eps={self.eps}"
 
 
-def member_losses(y_pred: Tensor, y_true: Tensor, weight: Tensor, eps: float = 1e-8) -> Tensor:
-    """Return the weighted CCC loss of each of several networks, (n_members,).
+@dataclass(frozen=True, slots=True)
+class Concordance:
+    """The concordance of predictions and ratings of each output, and what it is made of."""
 
-    Predictions, ratings and their weights are (n_members, n_outputs, n_ratings).
-    """
-    total = weight.sum(2, keepdim=True)
-    share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
-    mean_pred, mean_true = (share * y_pred).sum(2, keepdim=True), (share * y_true).sum(2, keepdim=True)
-    pred, true = y_pred - mean_pred, y_true - mean_true
-    spread = (share * (pred * pred + true * true)).sum(2) + (mean_pred - mean_true).square().squeeze(2)
-    rated = total.squeeze(2) > 0  # (n_members, n_outputs)
-    concordance = 2 * (share * pred * true).sum(2) / (spread + eps) * rated
-    return 1 - concordance.sum(1) / rated.sum(1).clamp_min(1)
+    share: Tensor | float  # of a rating in all means, (..., n_outputs, n_ratings)
+    pred: Tensor  # around their mean, (..., n_outputs, n_ratings)
+    true: Tensor
+    gap: Tensor  # between the means, (..., n_outputs, 1)
+    spread: Tensor  # the variances and the square of the gap, (..., n_outputs, 1)
+    value: Tensor  # (..., n_outputs, 1)
+    counts: Tensor | float  # the share of an output in the mean over outputs, (..., n_outputs, 1)
+
+    def loss(self) -> Tensor:
+        """Return one minus the mean concordance of the outputs, (...)."""
+        return 1 - (self.value * self.counts).sum((-2, -1))
+
+    def gradient(self) -> Tensor:
+        """Return the gradient of the loss by the predictions, (..., n_outputs, n_ratings)."""
+        scale = 2 * self.counts / self.spread
+        return (self.share * scale) * ((self.pred + self.gap) * self.value - self.true)
+
+
+def concordance(y_pred: Tensor, y_true: Tensor, weight: Tensor | None, eps: float = 1e-8) -> Concordance:
+    """Return the concordance of predictions and ratings with their weights, all (..., n_outputs, n_ratings)."""
+    share: Tensor | float = 1 / y_pred.shape[-1]
+    counts: Tensor | float = 1 / y_pred.shape[-2]
+    if weight is not None:
+        total = weight.sum(-1, keepdim=True)
+        share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
+        rated = total > 0
+        counts = rated / rated.sum(-2, keepdim=True).clamp_min(1)
+
+    def mean(values: Tensor) -> Tensor:
+        if isinstance(share, float):
+            return values.sum(-1, keepdim=True) * share
+        return (share * values).sum(-1, keepdim=True)
+
+    mean_pred, mean_true = mean(y_pred), mean(y_true)
+    pred, true, gap = y_pred - mean_pred, y_true - mean_true, mean_pred - mean_true
+    spread = mean(pred * pred + true * true) + gap.square() + eps
+    return Concordance(share, pred, true, gap, spread, 2 * mean(pred * true) / spread, counts)
 
 
 class CrossEntropy(nn.Module):

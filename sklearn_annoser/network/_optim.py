@@ -135,6 +135,23 @@ class LazySGD(torch.optim.SGD):
                 if "velocity" in self.state[param]:
                     self._flush(param, self._row_state(group, param))
 
+    def start_rows(self, param: Tensor) -> Tensor:
+        """Bring all rows of a parameter to the present step, and return where they are moving, of its shape.
+
+        Parameters
+        ----------
+        param : Tensor, shape (n_rows, n_columns)
+            A parameter that gets sparse gradients; or that somebody else is about to move, with its velocity, in place.
+
+        Returns
+        -------
+        Tensor, shape (n_rows, n_columns)
+        """
+        group = next(group for group in self.param_groups if any(each is param for each in group["params"]))
+        state = self._row_state(group, param)
+        self._flush(param, state)
+        return state["velocity"]
+
     def _flush(self, param: Tensor, state: dict[str, Any]) -> None:
         """Bring all rows of one parameter to the present step, in chunks of bounded memory."""
         self._settle(state, *state.pop("caught", (None, None)))

@@ -21,6 +21,7 @@ from sklearn_annoser.network._callbacks import check_callbacks, check_something_
 from sklearn_annoser.network._data import Batch, RatingsDataset
 from sklearn_annoser.network._loss import CrossEntropy, mixture_divergence
 from sklearn_annoser.network._optim import clip_gradients
+from sklearn_annoser.network._quick_steps import QuickSteps, may_be_quick
 
 LONG = 10  # times the patience: who allows as many epochs leaves it to early stopping to end them
 LITTLE = 0.02  # share of the loss of a constant
@@ -41,6 +42,7 @@ class RatingsNet(NeuralNet):
     module_: Any
     optimizer_: Any
     callbacks_: list[tuple[str, Any]]
+    _quick: QuickSteps | None = None  # while an epoch lasts
     _n_whole = 0  # epochs of this training that came to their end
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> Self:
@@ -212,6 +214,12 @@ class RatingsNet(NeuralNet):
             )
         return train, valid
 
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Train on one batch, and return its loss and predictions."""
+        if self._quick is None:
+            return super().train_step(batch, **fit_params)
+        return self._quick.step(batch[0].to(self.device))
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Catch the batch's heads up, then compute loss and gradients."""
         if not self.module_.training:  # a callback has predicted
@@ -255,8 +263,12 @@ class RatingsNet(NeuralNet):
         self._set_training(training)
         if training:
             try:
+                self._quick = QuickSteps(self, len(iterator)) if may_be_quick(self, iterator) else None
                 super().run_single_epoch(iterator, training, prefix, step_fn)
             finally:  # also if interrupted
+                if self._quick is not None:
+                    self._quick.finish()
+                    self._quick = None
                 if self._is_lazy:
                     self.optimizer_.flush()
             return

@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_annoser.network._data import RatingsDataset
-from sklearn_annoser.network._loss import member_losses
+from sklearn_annoser.network._loss import concordance
 from sklearn_annoser.network._module import drop
+from sklearn_annoser.network._moving_layers import MovingLayers
 from sklearn_annoser.network._stack import MemberStack
 from sklearn_annoser.network._stack_data import cut_batch
 from sklearn_annoser.network._stack_heads import LazyHeads
@@ -107,11 +109,12 @@ class StackTraining:
         self.live, self.is_interrupted = sorted(members, key=lambda member: -len(member.source.train)), False
         places = [member.place for member in self.live]
         self.work = stack.part(places)
-        velocities = [each[places] for each in velocities or []]
-        self.heads = LazyHeads(self.work.heads, recipe.momentum, velocities[-1] if velocities else None)
-        self.optimizer = torch.optim.SGD(self.work.shared, lr=1.0, momentum=recipe.momentum, fused=True)
-        for weight, velocity in zip(self.work.shared, velocities, strict=False):
-            self.optimizer.state[weight]["momentum_buffer"] = velocity
+        # One row of heads more is what the filling of batches falls on.
+        self.work.heads.data = F.pad(self.work.heads.data, (0, 0, 0, 1))
+        self.moving = [torch.zeros_like(each) for each in self._weights()]
+        if velocities is not None:
+            self.moving = [each[places] for each in velocities]
+        self._resume()
         self.validates = members[0].source.valid is not None
         self.trains = [  # one entry more is for the filling
             torch.from_numpy(np.append(member.source.train.rated_by(), False)) for member in self.live
@@ -121,7 +124,18 @@ class StackTraining:
     def velocities(self) -> list[Tensor]:
         """Where weights and heads are moving, in the order of the stack: what a training that goes on needs."""
         order = np.argsort([member.place for member in self.live])
-        return [each[order] for each in self._moving()]
+        return [each[order] for each in self.moving]
+
+    def _weights(self) -> list[Tensor]:
+        """Return what moves: the weights that are shared, and the heads."""
+        return [each.data for each in (*self.work.shared, self.work.heads)]
+
+    def _resume(self) -> None:
+        """Let layers and heads move what is there."""
+        momentum = self.recipe.momentum
+        *shared, heads = self._weights()
+        self.layers = MovingLayers(shared, self.moving[:-1], n_outputs=self.work.n_outputs, momentum=momentum)
+        self.heads = LazyHeads(heads, self.moving[-1], momentum=momentum)
 
     def run(self, epochs: int) -> Iterator[list[dict[str, Any]]]:
         """Train for at most so many epochs; after each the record of every member that took part is yielded."""
@@ -151,47 +165,31 @@ class StackTraining:
         rows = [_shuffled(member.source) for member in self.live]
         rates = torch.tensor([member.progress.lr for member in self.live], device=self.recipe.device)
         starts = range(0, len(rows[0]), self.recipe.batch_size)
-        self.heads.start([self.recipe.weight_decay * float(rate) for rate in rates], len(starts))
-        total, whole = torch.zeros_like(rates), None
+        decay = [self.recipe.weight_decay * float(rate) for rate in rates]
+        self.heads.start(1.0, decay, len(starts))
+        self.layers.start(1.0, decay)
+        layers, total = self.layers, torch.zeros_like(rates)
         for start in starts:
             if self.is_interrupted:
                 raise KeyboardInterrupt
             parts = [each[start : start + self.recipe.batch_size] for each in rows if start < len(each)]
-            if len(parts) < len(self.work.shared[0]):
-                whole = whole or self._state()
-                self._go_on_with_first(len(parts), whole)
+            if len(parts) < layers.n_members:  # the others have no samples left in this epoch
+                self.heads.finish(range(len(parts), layers.n_members))
+                layers = layers.first(len(parts))
             sizes = [len(each) for each in parts]
-            total[: len(sizes)] += self._step(parts, rates[: len(sizes)]) * rates.new_tensor(sizes)
-        self._go_on_with_first(0, whole or self._state())
+            total[: len(sizes)] += self._step(layers, parts, rates[: len(sizes)]) * rates.new_tensor(sizes)
+        self.heads.finish(range(layers.n_members))
         return (total / rates.new_tensor([len(each) for each in rows])).tolist()
 
-    def _state(self) -> list[tuple[Tensor, Tensor]]:
-        """Return shared weights and their velocities."""
-        return [(weight.data, self.optimizer.state[weight]["momentum_buffer"]) for weight in self.work.shared]
-
-    def _go_on_with_first(self, n_members: int, whole: list[tuple[Tensor, Tensor]]) -> None:
-        """Let the others rest for the remaining steps of the epoch; after its end, 0, all are there again."""
-        self.heads.finish(range(n_members, len(self.work.shared[0])))
-        for weight, (values, velocity) in zip(self.work.shared, whole, strict=True):
-            weight.grad = None
-            weight.data = values[: n_members or None]
-            self.optimizer.state[weight]["momentum_buffer"] = velocity[: n_members or None]
-
-    def _step(self, rows: list[np.ndarray], rates: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _step(self, layers: MovingLayers, rows: list[np.ndarray], rates: Tensor) -> Tensor:
         """Train on one batch, and return the loss of each member."""
         batch = cut_batch(self.live[0].source.train, rows).to(self.recipe.device)
-        heads = self.heads.read(batch.heads)
         X = self._dropped(batch.X, [len(each) for each in rows])
-        losses = member_losses(self.work(X, heads, batch.pairs), batch.y, batch.weight)
-        self.optimizer.zero_grad()
-        (losses * rates).sum().backward()
-        if self.recipe.weight_decay:
-            for weight in self.work.shared:
-                decay = (rates * self.recipe.weight_decay).view(-1, *[1] * (weight.ndim - 1))
-                weight.grad.addcmul_(weight.detach(), decay)
-        self.optimizer.step()
-        self.heads.step(heads)
-        return losses.detach()
+        predicted = layers.predict(X, self.heads.read(batch.heads), batch.pairs)
+        found = concordance(predicted, batch.y, batch.weight)
+        self.heads.step(layers.learn(found.gradient() * rates[:, None, None]))
+        return found.loss()
 
     def _dropped(self, X: Tensor, sizes: list[int]) -> Tensor:
         """Drop features, each member by words of its own generator, of which none are drawn for the filling."""
@@ -216,7 +214,7 @@ class StackTraining:
             predicted = self.work(batch.X, self.heads.look_up(batch.heads), batch.pairs)
             parts.append((predicted, batch.y, batch.weight * counts))
         predicted, y, weight = (torch.cat(same, dim=2) for same in zip(*parts, strict=True))
-        return member_losses(predicted, y, weight).tolist()
+        return concordance(predicted, y, weight).loss().tolist()
 
     def _judge(self, losses: list[float]) -> None:
         """Keep the weights that are better than all before, and go on with the members that have not ended."""
@@ -227,7 +225,7 @@ class StackTraining:
                 better.append(at)
             factors.append(member.progress.lr / before)
         self._keep_weights(better)
-        for velocity in self._moving():
+        for velocity in self.moving:
             for each, factor in zip(velocity, factors, strict=True):
                 if factor != 1:
                     each.mul_(factor)
@@ -247,17 +245,10 @@ class StackTraining:
     def _go_on_with(self, which: list[int]) -> None:
         """Leave all other live members out."""
         self.live, self.trains = [self.live[at] for at in which], [self.trains[at] for at in which]
-        self.heads.keep(which)
-        for weight in self.work.shared:
-            state = self.optimizer.state[weight]
-            weight.data, weight.grad = weight.data[which], None
-            state["momentum_buffer"] = state["momentum_buffer"][which]
-
-    def _moving(self) -> list[Tensor]:
-        """Return the velocities of the shared weights and of the heads."""
-        states = [self.optimizer.state.get(weight, {}) for weight in self.work.shared]
-        buffers = [state["momentum_buffer"] for state in states if state.get("momentum_buffer") is not None]
-        return [*buffers, self.heads.velocity]
+        for weight in self.work.parameters():
+            weight.data = weight.data[which]
+        self.moving = [each[which] for each in self.moving]
+        self._resume()
 
 
 def _shuffled(source: Source) -> np.ndarray:

@@ -6,6 +6,7 @@ import torch
 
 from sklearn_annoser import Ratings
 from sklearn_annoser.network import RatingsDataset, seeded
+from sklearn_annoser.network._moving_layers import MovingLayers
 from sklearn_annoser.network._stack import MemberStack
 from sklearn_annoser.network._stack_data import cut_batch
 from sklearn_annoser.network._stack_heads import LazyHeads
@@ -104,8 +105,8 @@ def test_a_member_is_the_network_that_is_trained_alone(ratings, sample_weight, c
 
 
 def test_a_member_that_has_ended_is_left_out_of_the_products(monkeypatch):
-    sizes, plain = [], MemberStack.forward
-    monkeypatch.setattr(MemberStack, "forward", lambda self, X, *rest: sizes.append(len(X)) or plain(self, X, *rest))
+    sizes, plain = [], MovingLayers.predict
+    monkeypatch.setattr(MovingLayers, "predict", lambda self, X, *rest: sizes.append(len(X)) or plain(self, X, *rest))
     together(RATINGS, None, BASE | CASES["ends of their own"][2])
     assert sizes == sorted(sizes, reverse=True)
     assert set(sizes) >= {3, 1} or set(sizes) >= {3, 2}
@@ -133,8 +134,9 @@ def test_a_batch_has_the_ratings_of_each_members_samples():
 def test_heads_that_are_not_read_move_on_as_under_the_dense_optimizer():
     torch.manual_seed(0)
     start, lrs, decay = torch.randn(2, 5, 3), torch.tensor([0.1, 0.5]), 0.05
-    heads = LazyHeads(start, 0.9)
-    heads.start((lrs * decay).tolist(), 20)
+    weight = torch.cat([start, torch.zeros(2, 1, 3)], dim=1)
+    heads = LazyHeads(weight, torch.zeros_like(weight), momentum=0.9)
+    heads.start(1.0, (lrs * decay).tolist(), 20)
     dense = [torch.nn.Parameter(each.clone()) for each in start]
     optimizers = [
         torch.optim.SGD([each], lr=float(lr), momentum=0.9, weight_decay=decay)
@@ -147,11 +149,10 @@ def test_heads_that_are_not_read_move_on_as_under_the_dense_optimizer():
         rows = heads.read(read)
         for member, (weight, optimizer) in enumerate(zip(dense, optimizers, strict=True)):
             own = read[member][read[member] < 5]
-            np.testing.assert_allclose(rows[member, : len(own)].detach(), weight[own].detach(), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(rows[member, : len(own)], weight[own].detach(), rtol=1e-5, atol=1e-5)
             weight.grad = torch.zeros_like(weight).index_add(0, own, gradient[member, : len(own)])
             optimizer.step()
-        rows.grad = gradient * lrs[:, None, None]
-        heads.step(rows)
+        heads.step(gradient * lrs[:, None, None])
     heads.finish(range(2))
     np.testing.assert_allclose(heads.weight[:, :-1], torch.stack(dense).detach(), rtol=1e-5, atol=1e-5)
 

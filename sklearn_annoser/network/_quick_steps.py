@@ -1,0 +1,125 @@
+"""Training steps of a net without autograd, where nobody looks at gradients, or at weights between the steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar, TensorBoard
+from torch import Tensor, nn
+
+from sklearn_annoser.network._data import Batch, BatchLoader
+from sklearn_annoser.network._loss import CCCLoss
+from sklearn_annoser.network._module import FeatureDropout, MultiHeadModule, StackedLinear
+from sklearn_annoser.network._moving_layers import MovingLayers
+from sklearn_annoser.network._optim import LazySGD
+from sklearn_annoser.network._stack_heads import LazyHeads
+
+WATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+BLIND = {getattr(Callback, name) for name in WATCHES} | {
+    each.on_batch_end for each in (EpochScoring, ProgressBar, TensorBoard)
+}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+class QuickSteps:
+    """The steps of one epoch, as `LazySGD` takes them.
+
+    The network is walked through by :class:`MovingLayers`; autograd is left with the loss, and not even with that of
+    :class:`CCCLoss`. Weights and velocities of the heads are those of the dense optimizer after :meth:`finish`.
+
+    Parameters
+    ----------
+    net : MultiHeadNet
+        One that :func:`may_be_quick`.
+    n_steps : int
+        Most steps.
+    """
+
+    def __init__(self, net: Any, n_steps: int) -> None:
+        self.net, module, optimizer = net, net.module_, net.optimizer_
+        (group,) = optimizer.param_groups
+        rule = {"lr": float(group["lr"]), "decay": [float(group["weight_decay"])], "momentum": float(group["momentum"])}
+        shared = [each for each in module.parameters() if each is not module.heads]
+        for each in shared:
+            optimizer.state[each].setdefault("momentum_buffer", torch.zeros_like(each))
+        velocities = [optimizer.state[each]["momentum_buffer"] for each in shared]
+        momentum = rule.pop("momentum")
+        views = [list(map(_as_member, some)) for some in (shared, velocities)]
+        self.layers = MovingLayers(*views, n_outputs=module.n_outputs, momentum=momentum)
+        self.layers.start(**rule)
+        velocity = optimizer.start_rows(module.heads)
+        self.heads = LazyHeads(module.heads[None], velocity[None], momentum=momentum)
+        self.heads.start(**rule, most_steps=n_steps)
+
+    @torch.no_grad()
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """Train on one batch, and return its loss and predictions."""
+        X = self.net.module_.trunk[0](batch.X)
+        predicted = self.layers.predict(X[None], self.heads.read(batch.heads[None]), batch.pairs[None])
+        y_pred = predicted[0].T  # (n_ratings, n_maps)
+        loss, gradient = self._loss(y_pred, batch)
+        self.heads.step(self.layers.learn(gradient.T[None]))
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _loss(self, y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of predictions, and its gradient."""
+        if type(self.net.criterion_) is CCCLoss and not self.net.variance_heads:
+            sides = zip(*(batch.parts(each) for each in (y_pred, batch.y, batch.weight)), strict=True)
+            losses, gradients = zip(*(self.net.criterion_.with_gradient(*side) for side in sides), strict=True)
+            return sum(losses[1:], start=losses[0]), torch.cat(gradients)
+        with torch.enable_grad():
+            y_pred = y_pred.detach().requires_grad_()
+            loss = self.net.get_loss(y_pred, batch.y, X=batch, training=True)
+            (gradient,) = torch.autograd.grad(loss, y_pred)
+        return loss.detach(), gradient
+
+    def finish(self) -> None:
+        """Bring all heads to the present step."""
+        self.heads.finish(range(1))
+
+
+def may_be_quick(net: Any, batches: Any) -> bool:
+    """Say whether a net's steps are those that are written out here, and nobody would see the difference."""
+    module, optimizer = net.module_, net.optimizer_
+    weights = list(module.parameters())
+    return (
+        _is_ours(net)
+        and type(batches) is BatchLoader
+        and type(optimizer) is LazySGD
+        and len(optimizer.param_groups) == 1
+        and optimizer.param_groups[0]["momentum"] > 0
+        and net.max_grad_norm is None
+        and _is_ours(net.criterion_)
+        and not list(net.criterion_.parameters())
+        and _is_plain(module)
+        and {id(each) for each in optimizer.param_groups[0]["params"]} == {id(each) for each in weights}
+        and all(each.requires_grad and not each._backward_hooks for each in weights)
+        and not any(_watches(callback) for _, callback in net.callbacks_)
+    )
+
+
+def _is_ours(each: Any) -> bool:
+    """Say whether something is of a class of this package, which nobody has changed."""
+    return type(each).__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Say whether a module is built, and goes forward, as :class:`MultiHeadModule` does."""
+    if type(module) is not MultiHeadModule or any(getattr(each, hook) for each in module.modules() for hook in HOOKS):
+        return False
+    kinds = [type(each) for part in (module.trunk, module.towers) for each in part]
+    return kinds == [FeatureDropout, nn.Linear, nn.ReLU] + [StackedLinear, nn.ReLU] * (len(module.towers) // 2)
+
+
+def _watches(callback: Any) -> bool:
+    """Say whether a callback may look at a batch's gradients, or at weights between two batches."""
+    if isinstance(callback, LRScheduler) and callback.step_every == "epoch":
+        return type(callback) is not LRScheduler
+    return any(getattr(type(callback), name) not in BLIND for name in WATCHES)
+
+
+def _as_member(each: Tensor) -> Tensor:
+    """Return a weight of a network as the one member of a stack: those of the trunk multiply from the left."""
+    each = each.detach()
+    return each[None] if each.ndim == 3 else each.T[None] if each.ndim == 2 else each[None, None]
