@@ -82,18 +82,15 @@ class Concordance:
 
 def concordance(y_pred: Tensor, y_true: Tensor, weight: Tensor | None, eps: float = 1e-8) -> Concordance:
     """Return the concordance of predictions and ratings with their weights, all (..., n_outputs, n_ratings)."""
-    share: Tensor | float = 1 / y_pred.shape[-1]
-    counts: Tensor | float = 1 / y_pred.shape[-2]
+    total: Tensor | float = float(y_pred.shape[-1])
+    share, counts = 1 / total, 1 / y_pred.shape[-2]  # type: Tensor | float, Tensor | float
     if weight is not None:
-        total = weight.sum(-1, keepdim=True)
-        share = weight / total.clamp_min(torch.finfo(weight.dtype).tiny)
-        rated = total > 0
-        counts = rated / rated.sum(-2, keepdim=True).clamp_min(1)
+        total = weight.sum(-1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+        rated = (weight > 0).any(-1, keepdim=True)
+        share, counts = weight / total, rated / rated.sum(-2, keepdim=True).clamp_min(1)
 
-    def mean(values: Tensor) -> Tensor:
-        if isinstance(share, float):
-            return values.sum(-1, keepdim=True) * share
-        return (share * values).sum(-1, keepdim=True)
+    def mean(values: Tensor) -> Tensor:  # of equal values it is that value, as it would not be if shares were summed
+        return (values if weight is None else weight * values).sum(-1, keepdim=True) / total
 
     mean_pred, mean_true = mean(y_pred), mean(y_true)
     pred, true, gap = y_pred - mean_pred, y_true - mean_true, mean_pred - mean_true

@@ -77,6 +77,9 @@ class QuickSteps:
     def finish(self) -> None:
         """Bring all heads to the present step."""
         self.heads.finish(range(1))
+        # Schedulers of the learning rate expect to see the optimizer step. Without gradients it moves nothing.
+        self.net.optimizer_.zero_grad()
+        self.net.optimizer_.step()
 
 
 def may_be_quick(net: Any, batches: Any) -> bool:
