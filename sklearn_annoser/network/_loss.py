@@ -48,10 +48,9 @@ class CCCLoss(nn.Module):
         found = self._concordance(y_pred, y_true, weight)
         return found.loss(), found.gradient().T
 
-    def _concordance(self, *values: Tensor | None) -> Concordance:
+    def _concordance(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None) -> Concordance:
         """Return the concordance of predictions and ratings with their weights."""
-        return concordance(*(each if each is None else each.T for each in values), eps=self.eps)
-
+        return concordance(y_pred.T, y_true.T, None if weight is None else weight.T, self.eps)
 
     def extra_repr(self) -> str:
         """Return what ``repr`` shows of the parameters."""

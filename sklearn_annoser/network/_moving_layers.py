@@ -1,4 +1,4 @@
-"""Trunk and towers in training, with the way forward and back written out: gradients are added where they are needed."""
+"""Trunk and towers in training, with the way forward and back written out: gradients go where they are needed."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ class MovingLayers:
     def start(self, lr: float, decay: Sequence[float]) -> None:
         """Set the learning rate, and the weight decay of each member."""
         self.lr, self.decay = lr, list(decay)
-        flat = [[each.flatten(0, -3) for each in some] for some in (self.weights, self.velocities)]
-        moved = [_Moved(*each, momentum=self.momentum, lr=lr, decay=self._decay(each[0])) for each in zip(*flat)]
+        pairs = zip(self.weights, self.velocities, strict=True)
+        flat = [(weight.flatten(0, -3), velocity.flatten(0, -3)) for weight, velocity in pairs]
+        moved = [_Moved(*each, momentum=self.momentum, lr=lr, decay=self._decay(each[0])) for each in flat]
         self._layers = list(zip(moved[::2], moved[1::2], strict=True))
 
     def _decay(self, weight: Tensor) -> Tensor | None:
-        """Return the decay of each matrix of a weight, (n_members or n_members * n_outputs, 1, 1); None if all are 0."""
+        """Return the decay of each matrix, (n_matrices, 1, 1), or None if there is none."""
         if not any(self.decay):
             return None
         return weight.new_tensor(self.decay).repeat_interleave(len(weight) // self.n_members).view(-1, 1, 1)

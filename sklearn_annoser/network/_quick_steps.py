@@ -19,7 +19,9 @@ WATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 BLIND = {getattr(Callback, name) for name in WATCHES} | {
     each.on_batch_end for each in (EpochScoring, ProgressBar, TensorBoard)
 }
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOKS = tuple(
+    f"_{kind}_hooks" for kind in ("forward", "forward_pre", "backward", "backward_pre", "post_accumulate_grad")
+)
 
 
 class QuickSteps:
@@ -38,19 +40,16 @@ class QuickSteps:
 
     def __init__(self, net: Any, n_steps: int) -> None:
         self.net, module, optimizer = net, net.module_, net.optimizer_
-        (group,) = optimizer.param_groups
-        rule = {"lr": float(group["lr"]), "decay": [float(group["weight_decay"])], "momentum": float(group["momentum"])}
+        lr, momentum, decay = (float(optimizer.param_groups[0][name]) for name in ("lr", "momentum", "weight_decay"))
         shared = [each for each in module.parameters() if each is not module.heads]
         for each in shared:
             optimizer.state[each].setdefault("momentum_buffer", torch.zeros_like(each))
         velocities = [optimizer.state[each]["momentum_buffer"] for each in shared]
-        momentum = rule.pop("momentum")
-        views = [list(map(_as_member, some)) for some in (shared, velocities)]
+        views = (list(map(_as_member, some)) for some in (shared, velocities))
         self.layers = MovingLayers(*views, n_outputs=module.n_outputs, momentum=momentum)
-        self.layers.start(**rule)
-        velocity = optimizer.start_rows(module.heads)
-        self.heads = LazyHeads(module.heads[None], velocity[None], momentum=momentum)
-        self.heads.start(**rule, most_steps=n_steps)
+        self.layers.start(lr, [decay])
+        self.heads = LazyHeads(module.heads[None], optimizer.start_rows(module.heads)[None], momentum=momentum)
+        self.heads.start(lr, [decay], n_steps)
 
     @torch.no_grad()
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -97,7 +96,7 @@ def may_be_quick(net: Any, batches: Any) -> bool:
         and not list(net.criterion_.parameters())
         and _is_plain(module)
         and {id(each) for each in optimizer.param_groups[0]["params"]} == {id(each) for each in weights}
-        and all(each.requires_grad and not each._backward_hooks for each in weights)
+        and all(each.requires_grad and not _is_hooked(each) for each in weights)
         and not any(_watches(callback) for _, callback in net.callbacks_)
     )
 
@@ -107,9 +106,14 @@ def _is_ours(each: Any) -> bool:
     return type(each).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
+def _is_hooked(each: Any) -> bool:
+    """Say whether somebody has asked to see what goes through a module, or the gradient of a weight."""
+    return any(getattr(each, hooks, None) for hooks in HOOKS)
+
+
 def _is_plain(module: nn.Module) -> bool:
     """Say whether a module is built, and goes forward, as :class:`MultiHeadModule` does."""
-    if type(module) is not MultiHeadModule or any(getattr(each, hook) for each in module.modules() for hook in HOOKS):
+    if type(module) is not MultiHeadModule or any(map(_is_hooked, module.modules())):
         return False
     kinds = [type(each) for part in (module.trunk, module.towers) for each in part]
     return kinds == [FeatureDropout, nn.Linear, nn.ReLU] + [StackedLinear, nn.ReLU] * (len(module.towers) // 2)

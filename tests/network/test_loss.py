@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sklearn_annoser.network import CCCLoss, mixture_divergence
 from tests.oracles_network import plain_loss
@@ -39,6 +41,19 @@ def test_the_gradient_is_that_of_finite_differences():
     pred = torch.randn(9, 2, dtype=torch.float64, requires_grad=True)
     true = torch.randn(9, 2, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda p: CCCLoss()(p, true), pred)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 3), st.booleans(), st.integers(0, 2**31))
+def test_the_gradient_that_is_written_out_is_that_of_autograd(n_ratings, n_outputs, weighted, seed):
+    rng = np.random.RandomState(seed)
+    pred, true = torch.from_numpy(rng.normal(size=(2, n_ratings, n_outputs)))
+    weight = torch.from_numpy(rng.randint(3, size=(n_ratings, n_outputs)) * 0.7) if weighted else None
+    loss, gradient = CCCLoss().with_gradient(pred, true, weight)
+    expected = CCCLoss()(pred.requires_grad_(), true, weight)
+    expected.backward()
+    assert loss == expected
+    torch.testing.assert_close(gradient, pred.grad, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("pred_value", [0.3, 0.7])
