@@ -169,8 +169,9 @@ def test_what_to_train_can_be_searched(source):
     assert search.fit(X, RATINGS).best_params_["fine_tune"] in (None, "all")
 
 
-def test_a_regressor_is_fine_tuned_by_itself(source):
-    regressor = mapper_of(source, calibration=None).fit(X, RATINGS).to_regressor()
+def test_a_regressor_is_fine_tuned_by_itself():
+    little = quick(n_hidden=32, max_epochs=4).fit(SOURCE.X, SOURCE.ratings)
+    regressor = mapper_of(little, calibration=None).fit(X, RATINGS).to_regressor()
     before = regressor.heads_
     assert regressor.fine_tune(X, RATINGS) is regressor
     assert regressor.tuning_scores_.argmax() > 0

@@ -9,13 +9,13 @@ from itertools import count
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from sklearn_annoser import AnnotatorMappedRegressor, Ratings
 from sklearn_annoser.command_line import main
 from sklearn_annoser.evaluation import STRATEGIES
+from sklearn_annoser.network._moving_layers import MovingLayers
 from sklearn_annoser.reproduce import load_model, reproduce, summarize_levels
 from tests.reproduce.conftest import SETTINGS
 
@@ -114,14 +114,14 @@ def broken_off(*args, **kwargs):
 
 def interrupt_at(step, monkeypatch):
     """Send SIGINT to this process in a step of training."""
-    backward, steps = torch.Tensor.backward, count()
+    learn, steps = MovingLayers.learn, count()
 
-    def counted(self, *args, **kwargs):
+    def counted(self, gradient):
         if next(steps) == step:
             os.kill(os.getpid(), signal.SIGINT)
-        return backward(self, *args, **kwargs)
+        return learn(self, gradient)
 
-    monkeypatch.setattr(torch.Tensor, "backward", counted)
+    monkeypatch.setattr(MovingLayers, "learn", counted)
 
 
 SMALL = {
