@@ -32,9 +32,9 @@ def drop(x: Tensor, words: Tensor, p: float) -> Tensor:
 
     Of random words of 64 bits, (..., n_words), each decides on four entries.
     """
-    n_entries = x.numel() // words[..., 0].numel()
-    keep = words.to(x.device).view(torch.int16)[..., :n_entries].reshape(x.shape) >= round(p * 2**16) - 2**15
-    return x * keep * (1 / (1 - p))
+    decisions = words.to(x.device).view(torch.int16)[..., : x.numel() // words[..., 0].numel()].reshape(x.shape)
+    keep = torch.ge(decisions, round(p * 2**16) - 2**15, out=torch.empty_like(decisions))  # 1 or 0: bools are slower
+    return (x * keep).mul_(1 / (1 - p))
 
 
 class FeatureDropout(nn.Dropout):
