@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 # Where glibc arrives by itself as soon as blocks as large as hidden states are freed, unless its environment says
-# otherwise. That of Dask's workers does: what is freed goes back at once, and half of the time goes into new pages.
+# otherwise. That of Dask's workers does: what is freed goes back at once, and a third of the time goes into new pages.
 LIMITS = {-1: 64 << 20, -3: 32 << 20}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 
 
