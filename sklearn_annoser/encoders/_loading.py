@@ -14,6 +14,7 @@ import torch
 from sklearn_annoser._optional import import_transformers
 from sklearn_annoser.encoders._arithmetic import RoundingError, check_float32, fast_dtype, plain_arithmetic
 from sklearn_annoser.encoders._files import State, folder_state, model_fingerprint, refuse_code
+from sklearn_annoser.encoders._memory import keep_memory
 from sklearn_annoser.encoders._models import UNUSED, ConvolutionalModel, FrozenModel, TextModel, WhisperModel
 
 N_LOADED = 4  # models that a process keeps
@@ -80,6 +81,7 @@ def load_model(
 @lru_cache(maxsize=N_LOADED)
 def _load_model(kind: str, source: Source, device: torch.device, dtype: torch.dtype) -> FrozenModel:
     """Load a model, and see that it calculates rightly."""
+    keep_memory()
     check_float32(device)
     transformers = import_transformers()
     with plain_arithmetic(device), _quiet(transformers):

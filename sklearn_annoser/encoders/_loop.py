@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from sklearn_annoser.encoders._batches import claim_batches, plan_batches
 from sklearn_annoser.encoders._cache import SECONDS_TO_STORE, Cache
+from sklearn_annoser.encoders._memory import return_memory
 
 if TYPE_CHECKING:
     from sklearn_annoser.encoders._base import FrozenEncoder
@@ -111,7 +112,9 @@ def rounds_within(seconds: float, taken: float, most: int) -> int:
 
 def embed_task(encoder: FrozenEncoder, batches: list[Batch]) -> list[tuple[Vectors, Failures]]:
     """Embed batches in a worker, which loads the model at its first task."""
-    return list(embed_batches(encoder, iter(batches)))
+    made = list(embed_batches(encoder, iter(batches)))
+    return_memory()
+    return made
 
 
 def embed_batches(encoder: FrozenEncoder, batches: Iterator[Batch]) -> Results:

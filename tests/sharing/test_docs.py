@@ -20,7 +20,7 @@ NEEDED = {
     "MLflow": ["mlflow"],
     "TensorBoard": ["tensorboard"],
     "Dask": ["distributed", "transformers"],
-    "Ray": ["ray"],
+    "Ray": ["ray", "transformers"],
     "SHAP": ["shap"],
 }
 
@@ -40,7 +40,7 @@ def test_recipes_run(title, tmp_path, monkeypatch):
     missing = [name for name in NEEDED.get(title, []) if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"{missing[0]} is not installed")
-    (start,), (code,) = code_of(START), code_of(RECIPES[title])
+    (start,), code = code_of(START), "".join(code_of(RECIPES[title]))
     assert len(code.splitlines()) < 30
     monkeypatch.chdir(tmp_path)
     namespace = {"MODEL": save_text(tmp_path / "model")} if "MODEL" in code else {}
