@@ -89,11 +89,9 @@ def may_be_quick(net: Any, batches: Any) -> bool:
         _is_ours(net)
         and type(batches) is BatchLoader
         and type(optimizer) is LazySGD
-        and len(optimizer.param_groups) == 1
         and optimizer.param_groups[0]["momentum"] > 0
         and net.max_grad_norm is None
         and _is_ours(net.criterion_)
-        and not list(net.criterion_.parameters())
         and _is_plain(module)
         and {id(each) for each in optimizer.param_groups[0]["params"]} == {id(each) for each in weights}
         and all(each.requires_grad and not _is_hooked(each) for each in weights)

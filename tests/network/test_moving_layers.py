@@ -39,7 +39,7 @@ def test_two_steps_are_those_of_autograd_and_sgd(sizes, n_members, n_samples, de
     weights = [each.detach().clone() for each in stack.shared]
     velocities = [torch.zeros_like(each) for each in weights]
     layers = MovingLayers(weights, velocities, n_outputs=n_outputs, momentum=0.7)
-    optimizer = torch.optim.SGD(stack.shared, lr=0.1, momentum=0.7, weight_decay=decay)
+    optimizer, decays = torch.optim.SGD(stack.shared, lr=0.1, momentum=0.7), decay * np.arange(n_members)
     for _ in range(2):
         X = torch.from_numpy(rng.normal(size=(n_members, n_samples, sizes["n_features"])))
         n_ratings = rng.randint(1, n_samples * sizes["n_annotators"] + 2)
@@ -49,8 +49,10 @@ def test_two_steps_are_those_of_autograd_and_sgd(sizes, n_members, n_samples, de
         gradient = torch.from_numpy(rng.normal(size=expected.shape))
         optimizer.zero_grad()
         expected.backward(gradient)
+        for weight in stack.shared:
+            weight.grad += torch.from_numpy(decays).view(-1, *[1] * (weight.ndim - 1)) * weight.detach()
         optimizer.step()
-        layers.start(0.1, [decay] * n_members)
+        layers.start(0.1, decays.tolist())
         torch.testing.assert_close(layers.predict(X, heads.detach(), pairs), expected.detach())
         torch.testing.assert_close(layers.learn(gradient).flatten(2), heads.grad)
         for mine, theirs in zip(weights, stack.shared, strict=True):
