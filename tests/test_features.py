@@ -16,6 +16,8 @@ from sklearn_annoser import (
     Ratings,
 )
 from sklearn_annoser._features import Features, is_streamed, select_rows
+from sklearn_annoser.mapping import learn_own_content, learn_prior
+from sklearn_annoser.mapping._calibrate import calibrate_heads
 from sklearn_annoser.network import MultiHeadNet
 
 RNG = np.random.RandomState(0)
@@ -189,3 +191,18 @@ def test_nothing_is_copied_whole(kind, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert max(map(peak_of, doors)) < 12
+
+
+def test_many_ratings_take_a_few_columns_not_their_hidden_features():
+    rng, n, n_annotators = np.random.RandomState(0), 60_000, 400
+    hidden, heads = rng.normal(size=(n // 2, 1, 128)).astype(np.float32), rng.normal(size=(n_annotators, 1, 129))
+    who, values = np.arange(n) % n_annotators, np.sign(rng.normal(size=n))
+    ratings = Ratings(np.arange(0, n + 1, 2), who, values, annotators=np.arange(n_annotators))
+    prior = learn_prior([hidden], heads.mean(axis=0), ratings, ratings)
+
+    def hidden_of(rows):
+        return (hidden[part] for part in np.array_split(rows, 30))
+
+    columns, looked_at = 30 * values.nbytes / 2**20, 20_000 * 128 * 8 / 2**20
+    assert peak_of(lambda: calibrate_heads(hidden, heads, ratings, prior)) < columns
+    assert peak_of(lambda: learn_own_content(hidden_of, heads, prior, ratings)) < columns + looked_at

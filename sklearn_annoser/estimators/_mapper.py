@@ -278,8 +278,11 @@ class AnnotatorMapper(CompletesRatings):
 
     def _hidden_of_rows(self, X: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Walk over the source's hidden features of some rows of X, which are taken in blocks: X may be large."""
+        steps, source = split_source(self.estimator)
+        as_it_is = steps is None and isinstance(source, AnnotatorMappedRegressor)
         for start in range(0, len(rows), BLOCK_ROWS):
-            taken = take_rows(X, rows[start : start + BLOCK_ROWS])
+            lazily = as_it_is and getattr(X, "dtype", None) == np.float32  # of others a block is checked, and converted
+            taken = take_rows(X, rows[start : start + BLOCK_ROWS], lazily=lazily)
             yield from (hidden for _, hidden in self._walk_hidden(taken))
 
     def _report_unmapped(self, mapping: Mapping) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from sklearn_annoser._validation import (
 from sklearn_annoser.estimators._distribution import DistributionPredictor
 from sklearn_annoser.estimators._enrollment import EnrolsOneAnnotator
 from sklearn_annoser.estimators._fitted_prior import fitted_prior
-from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, or_as_before
+from sklearn_annoser.estimators._training import HeadTrainer, TrainingInterrupted, all_finite, or_as_before
 from sklearn_annoser.estimators._unit_scale import UnitScale
 from sklearn_annoser.ratings import CONSENSUS, Ratings
 
@@ -221,14 +222,11 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             self.outputs_, self._unit_scale = ratings.outputs, self._scale_of(given, ratings)
         self._check_clip()
         net = self._make_net(train_split=next(iter(splits), None))
-        unit = self._unit_scale.to_unit(ratings)
+        train = partial(net.fit_from, self.net_) if warm else net.fit
         interruption = None
         try:
             with _seeded(seed):
-                if warm:
-                    net.fit_from(self.net_, _tensor(X), unit, groups=groups, sample_weight=weight)
-                else:
-                    net.fit(_tensor(X), unit, groups=groups, sample_weight=weight)
+                train(_tensor(X), self._unit_scale.to_unit(ratings), groups=groups, sample_weight=weight)
         except KeyboardInterrupt as error:
             if not net.history:
                 raise
@@ -277,6 +275,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
         unit = self._unit_scale.to_unit(ratings)
         if self.net_.lr != self.lr:
             self.net_.set_params(lr=self.lr)
+        self._let_go()
         with _seeded(seed + self.n_iter_), self.net_.all_or_nothing():
             self.net_.train_epoch(_tensor(X), unit, n_new=n_new)
             self._take(self.net_, ratings.annotators)
@@ -331,6 +330,7 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
             return self
         self.net_.set_params(lr=self.lr)
         self.net_.max_epochs, self.net_.patience = self.max_epochs, self.patience
+        self._let_go()
         with _seeded(seed), self.net_.all_or_nothing():
             scores = tune(self.net_, _tensor(X), ratings, held_out=parts, start_without=start_without)
             self._take(self.net_, self.annotators_)
@@ -390,12 +390,12 @@ class AnnotatorMappedRegressor(HeadTrainer, EnrolsOneAnnotator, DistributionPred
 
     def _take(self, net: Any, annotators: np.ndarray) -> AnnotatorMappedRegressor:
         """Take over a trained net: its heads on the users' scale, its history, and no selection."""
-        if not all(bool(weights.isfinite().all()) for weights in net.module_.parameters()):
+        if not all(all_finite(weights.detach()) for weights in net.module_.parameters()):
             raise ValueError(
                 f"training diverged: weights are not finite any more. Lower lr={self.lr}, momentum={self.momentum} or "
                 f"weight_decay={self.weight_decay}, and see that no feature is far larger than the others."
             )
-        heads = net.module_.stacked_heads().cpu().numpy().copy()
+        heads = net.module_.stacked_heads().cpu().numpy()  # of one network on a CPU its own memory: they may be large
         self.net_, self.annotators_ = net, annotators
         self._unit_heads, self._consensus_heads = heads[: len(annotators)], heads[len(annotators) :]
         self._unit_variance_heads = None

@@ -37,6 +37,11 @@ def or_as_before(method: Method) -> Method:
     return cast(Method, undone)
 
 
+def all_finite(weights: Any) -> bool:
+    """Say whether all weights are finite; their sum, which needs no memory, tells unless it is too large itself."""
+    return bool(weights.sum().isfinite()) or bool(weights.isfinite().all())
+
+
 class HeadTrainer(BaseEstimator):
     """An estimator whose parameters describe a net with a head for each annotator, and its training."""
 
@@ -195,6 +200,12 @@ class HeadTrainer(BaseEstimator):
                 "cannot train on: n_members, n_consensus_members and ridge are {}, {} and {}, but were {}, {} and {}. "
                 "Keep them, or fit anew with warm_start=False.".format(*self._makeup, *self._fitted_makeup)
             )
+
+    def _let_go(self) -> None:
+        """Give the net's weights memory of their own: training on must not move the heads that have been handed out."""
+        for weights in self.net_.module_.parameters():
+            if not weights.is_inference():  # those are copied before they are trained
+                weights.data = weights.detach().clone()
 
     def _check_fine_tunable(self) -> None:
         """Raise if the fitted net is a committee."""

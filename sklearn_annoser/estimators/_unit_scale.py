@@ -89,7 +89,10 @@ class UnitScale:
 
     def from_unit(self, predicted: np.ndarray) -> np.ndarray:
         """Return predictions, (..., n_outputs), on the scale of the ratings, in float64: it may be far from zero."""
-        return predicted.astype(np.float64) * self.half + self.centre
+        scaled = predicted.astype(np.float64)
+        scaled *= self.half
+        scaled += self.centre
+        return scaled
 
     def heads_to_unit(self, heads: np.ndarray) -> np.ndarray:
         """Return heads, (n_annotators, n_outputs, n_hidden + 1), that predict as the network does."""

@@ -10,6 +10,7 @@ from sklearn_annoser.ratings import Ratings, rated_outputs
 __all__ = ["CALIBRATIONS", "calibrate_heads", "rating_deviations"]
 
 CALIBRATIONS = (None, "affine")
+BLOCK_ROWS = 2048
 
 
 def calibrate_heads(
@@ -52,7 +53,7 @@ def calibrate_heads(
         head = heads[:, output].astype(np.float64)
         given = np.isfinite(ratings.values[:, output])
         n = np.bincount(codes, minlength=n_targets)
-        predicted = np.einsum("rh,rh->r", hidden[ratings.rows[given], output], head[codes, :-1]) + head[codes, -1]
+        predicted = _predicted(hidden[:, output], head, ratings.rows[given], codes)
         trust = n * prior.offset_variance[output]
         moved = np.bincount(codes, values - predicted, n_targets) / np.maximum(n, 1)
         moved *= trust / (trust + prior.variance[output] / 2) if with_offset else 0.0
@@ -84,6 +85,15 @@ def rating_deviations(ratings: Ratings, prior: Prior) -> np.ndarray:
         squares = n_worth * prior.variance[output] + np.bincount(codes, centred**2, n_annotators)
         deviation[:, output] = np.sqrt(squares / (n_worth + np.maximum(n - 1, 0)))
     return deviation
+
+
+def _predicted(hidden: np.ndarray, head: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return what heads of float64, (n_heads, n_hidden + 1), predict of their samples, (n_ratings,)."""
+    predicted = head[codes, -1]
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        predicted[block] += np.einsum("rh,rh->r", hidden[rows[block]], head[codes[block], :-1])
+    return predicted
 
 
 def predicted_moments(head: np.ndarray, prior: Prior, output: int) -> tuple[np.ndarray, np.ndarray]:

@@ -49,21 +49,21 @@ def learn_own_content(
     H. D. Patterson and R. Thompson, "Recovery of inter-block information when block sizes are unequal", Biometrika 58,
     1971, https://doi.org/10.1093/biomet/58.3.545
     """
-    others, telling = _others_means(ratings), _telling(ratings)
-    ratings, others = ratings.keep_ratings(telling), others[telling]
+    telling = _telling(ratings)
+    others, ratings = _others_means(ratings, telling), ratings.keep_ratings(telling)
     rows, place = np.unique(ratings.rows, return_inverse=True)
     if not len(rows):
         return np.full(ratings.n_outputs, OWN_CONTENT)
     axes = [Axes.of(heads[:, output], prior, output).content for output in range(ratings.n_outputs)]
-    blocks = [
-        [with_one(hidden[:, output]).astype(np.float64) @ content for output, content in enumerate(axes)]
-        for hidden in hidden_of(rows)
-    ]
-    features = [np.concatenate(each)[place] for each in zip(*blocks, strict=True)]  # (n_ratings, n_axes) each
+    contents, end = [np.empty((len(rows), content.shape[1])) for content in axes], 0
+    for hidden in hidden_of(rows):
+        for output, content in enumerate(axes):
+            contents[output][end : end + len(hidden)] = with_one(hidden[:, output]).astype(np.float64) @ content
+        end += len(hidden)
     return np.array(
         [
-            _likely_share(_persons(features[output], ratings, others, output), prior.variance[output])
-            for output in range(ratings.n_outputs)
+            _likely_share(_persons(content, place, ratings, others[:, output], output), prior.variance[output])
+            for output, content in enumerate(contents)
         ]
     )
 
@@ -83,29 +83,30 @@ def _telling(ratings: Ratings) -> np.ndarray:
     return telling
 
 
-def _others_means(ratings: Ratings) -> np.ndarray:
-    """Return what others gave each rated sample on average, their own means taken off; NaN where there are none."""
-    means = np.full(ratings.values.shape, np.nan)
-    for output, values in enumerate(ratings.values.T.astype(np.float64)):
+def _others_means(ratings: Ratings, telling: np.ndarray) -> np.ndarray:
+    """Return what others gave some samples on average, their own means taken off; NaN where there are none."""
+    means = np.full((np.count_nonzero(telling), ratings.n_outputs), np.nan)
+    for output, values in enumerate(ratings.values.T):
         given = np.isfinite(values)
-        rows, apart = ratings.rows[given], centred(values[given], ratings.codes[given])
-        n = np.bincount(rows, minlength=ratings.n_samples)[rows] - 1
-        total = np.bincount(rows, apart, ratings.n_samples)[rows] - apart
-        means[given, output] = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+        rows, apart = ratings.rows[given], centred(values[given].astype(np.float64), ratings.codes[given])
+        n, total = np.bincount(rows, minlength=ratings.n_samples), np.bincount(rows, apart, ratings.n_samples)
+        rows, apart = rows[telling[given]], apart[telling[given]]  # the rating's own is among these
+        n, total = n[rows] - 1, total[rows] - apart
+        means[given[telling], output] = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
     return means
 
 
 def _persons(
-    features: np.ndarray, ratings: Ratings, others: np.ndarray, output: int
+    content: np.ndarray, place: np.ndarray, ratings: Ratings, others: np.ndarray, output: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Walk over annotators: content and ratings that neither a constant nor others' means tell, degrees of freedom."""
-    given = np.flatnonzero(np.isfinite(ratings.values[:, output]) & np.isfinite(others[:, output]))
+    given = np.flatnonzero(np.isfinite(ratings.values[:, output]) & np.isfinite(others))
     given = given[np.argsort(ratings.codes[given], kind="stable")]
     counts = np.bincount(ratings.codes[given], minlength=ratings.n_annotators)
     for mine in np.split(given, counts.cumsum()[:-1]):
         if len(mine) >= ENOUGH_RATINGS:
-            basis = np.linalg.qr(np.column_stack([np.ones(len(mine)), others[mine, output]]))[0]
-            own, left = features[mine], ratings.values[mine, output].astype(np.float64)
+            basis = np.linalg.qr(np.column_stack([np.ones(len(mine)), others[mine]]))[0]
+            own, left = content[place[mine]], ratings.values[mine, output].astype(np.float64)
             yield own - basis @ (basis.T @ own), left - basis @ (basis.T @ left), len(mine) - 2
 
 

@@ -141,12 +141,12 @@ def learn_prior(
 
 def _hidden_moments(blocks: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the number of samples, and the mean of hidden features and 1, and of their outer products."""
-    n_samples, total = 0, np.float64(0)
+    n_samples, total = 0, np.zeros(())
     for hidden in blocks:
-        block = with_one(hidden).transpose(1, 0, 2)  # (n_outputs, n_block, n_hidden + 1)
         n_samples += len(hidden)
-        total = total + (block.transpose(0, 2, 1) @ block).astype(np.float64)
-    second = np.asarray(total) / n_samples
+        seen = (with_one(hidden[:, output]) for output in range(hidden.shape[1]))  # one by one: a block may be large
+        total = total + np.array([each.T @ each for each in seen], dtype=np.float64)
+    second = total / n_samples
     return n_samples, second[:, -1], second  # the products with the constant 1 are the mean
 
 

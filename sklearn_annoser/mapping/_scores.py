@@ -12,7 +12,7 @@ from sklearn_annoser.ratings import Ratings
 
 __all__ = ["score_heads"]
 
-BLOCK_ROWS, BLOCK_HEADS = 2048, 2048  # a block of predictions takes 16 MB, whatever the corpus
+BLOCK_ROWS, BLOCK_HEADS = 2048, 1024  # a block of predictions takes 8 MB, whatever the corpus
 MOST_CONTENDERS = 512  # of the known heads: whoever is best on some of a person's ratings is one of these on all
 
 

@@ -28,9 +28,9 @@ def rated_outputs(ratings: Ratings) -> Iterator[tuple[np.ndarray, np.ndarray, in
     n_annotators : int
         Number of annotators, rating or not.
     """
-    for values in ratings.values.T.astype(np.float64):
+    for values in ratings.values.T:
         given = np.isfinite(values)
-        yield ratings.codes[given], values[given], ratings.n_annotators
+        yield ratings.codes[given], values[given].astype(np.float64), ratings.n_annotators
 
 
 def count_by_output(ratings: Ratings) -> np.ndarray:

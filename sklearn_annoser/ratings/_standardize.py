@@ -24,7 +24,8 @@ def centred(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     low, high = np.full(len(n), np.inf), np.full(len(n), -np.inf)
     np.minimum.at(low, codes, values)
     np.maximum.at(high, codes, values)
-    return np.where((high > low)[codes], around, 0.0)  # the mean of equal values may be a rounding error away
+    around[(high <= low)[codes]] = 0.0  # the mean of equal values may be a rounding error away
+    return around
 
 
 def standardize(values: np.ndarray, codes: np.ndarray, n_worth: float) -> np.ndarray:

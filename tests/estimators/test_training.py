@@ -55,6 +55,18 @@ def test_new_annotators_are_learned_by_partial_fit(model):
     assert scores[-1] > scores[0] + 0.1
 
 
+def test_heads_are_the_nets_own_and_those_handed_out_stay_while_it_is_trained_on():
+    model = quick(max_epochs=2).fit(X, RATINGS)
+    heads, person = model._unit_heads, model._head_of(RATINGS.annotators[0])
+    assert np.shares_memory(heads, model.net_.module_.stacked_heads().numpy())  # no second copy: they may be large
+    kept = heads.copy()
+    model.partial_fit(X, RATINGS)
+    np.testing.assert_array_equal(heads, kept)
+    np.testing.assert_array_equal(person, kept[0])
+    assert not np.array_equal(model._unit_heads, kept)
+    assert np.shares_memory(model._unit_heads, model.net_.module_.stacked_heads().numpy())
+
+
 def test_the_minimum_of_ratings_holds_for_the_first_partial_fit_but_not_for_new_annotators_later():
     model = quick(min_ratings=85).partial_fit(X, RATINGS)
     n_known = len(model.annotators_)
