@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -272,16 +272,18 @@ class RatingsNet(NeuralNet):
                 if self._is_lazy:
                     self.optimizer_.flush()
             return
-        terms = []
+        whole = _whole(self._terms_of_batches(iterator, step_fn))
+        self.history.record_batch(f"{prefix}_loss", sum(map(float, self._losses(whole))))
+        self.history.record_batch(f"{prefix}_batch_size", len(iterator.dataset))
+
+    def _terms_of_batches(self, iterator: Any, step_fn: Any) -> Iterator[list[tuple[Any, ...]]]:
+        """Walk over the terms of validation batches."""
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=False)
             Xi = batch[0].to(self.device)
             step = step_fn((Xi, Xi.y))
-            terms.append(self._terms(step["y_pred"], Xi))
+            yield self._terms(step["y_pred"], Xi)
             self.notify("on_batch_end", batch=batch, training=False, **step)
-        whole = _whole(terms)
-        self.history.record_batch(f"{prefix}_loss", sum(map(float, self._losses(whole))))
-        self.history.record_batch(f"{prefix}_batch_size", len(iterator.dataset))
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Predict the ratings of one block of validation samples."""
@@ -295,10 +297,8 @@ class RatingsNet(NeuralNet):
     def gain(self, dataset: RatingsDataset) -> float:
         """Return by which share the loss of the individual ratings is lower than that of the best constant."""
         self._set_training(False)
-        terms = []
-        for batch, _ in self.get_iterator(dataset, training=False):
-            Xi = batch.to(self.device)
-            terms.append(self._terms(self.validation_step((Xi, Xi.y))["y_pred"], Xi))
+        batches = (batch.to(self.device) for batch, _ in self.get_iterator(dataset, training=False))
+        terms = (self._terms(self.validation_step((Xi, Xi.y))["y_pred"], Xi) for Xi in batches)
         y_pred, y_true, weight = _whole(terms)[0]
         share = torch.ones_like(y_true) if weight is None else weight
         constant = (share * y_true).sum(0) / share.sum(0).clamp_min(torch.finfo(share.dtype).tiny)
@@ -332,14 +332,44 @@ def _mean_divergence(divergence: Tensor, weight: Tensor | None) -> Tensor:
     return (divergence * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
-def _whole(terms: list[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+def _whole(batches: Iterable[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
     """Return the terms of all batches as those of a single one."""
-    return [tuple(_joined(parts) for parts in zip(*same, strict=True)) for same in zip(*terms, strict=True)]
+    whole: list[list[_Joined]] = []
+    for terms in batches:
+        whole = whole or [[_Joined() for _ in term] for term in terms]
+        for joined, term in zip(whole, terms, strict=True):
+            for each, part in zip(joined, term, strict=True):
+                each.add(part)
+    return [tuple(each.value for each in joined) for joined in whole]
 
 
-def _joined(parts: Any) -> Any:
-    """Return tensors one after the other; None if they are None."""
-    return None if parts[0] is None else torch.cat(parts)
+class _Joined:
+    """Tensors one after the other, or None if they are.
+
+    They are copied: small ones that stay between the large ones of the passes would leave holes in memory.
+    """
+
+    def __init__(self) -> None:
+        self.memory: Tensor | None = None
+        self.n_rows = 0
+
+    def add(self, part: Tensor | None) -> None:
+        """Append one."""
+        if part is None:
+            return
+        end = self.n_rows + len(part)
+        if self.memory is None or end > len(self.memory):
+            larger = part.new_empty((2 * end, *part.shape[1:]))
+            if self.memory is not None:
+                larger[: self.n_rows] = self.memory[: self.n_rows]
+            self.memory = larger
+        self.memory[self.n_rows : end] = part
+        self.n_rows = end
+
+    @property
+    def value(self) -> Tensor | None:
+        """What is there so far."""
+        return None if self.memory is None else self.memory[: self.n_rows]
 
 
 def _as_ratings_dataset(part: Any) -> Any:
