@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn_annoser._features import check_features as check_streamed
 from sklearn_annoser._validation import check_number, check_sample_weight, is_array_like
 from sklearn_annoser.network._torch_state import generator
 from sklearn_annoser.ratings import Ratings
+
+AT_ONCE = 16  # batches whose ratings are looked up together
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +107,50 @@ class RatingsDataset(torch.utils.data.Dataset):
 
     def __getitems__(self, indices: Any) -> tuple[Batch, Tensor]:
         """Return a batch of samples and, as skorch wants it, its y again."""
-        rows = self.rows[indices]
-        ratings = self.ratings
-        counts, take = self.ratings_of(rows)
-        samples, codes, values = np.repeat(np.arange(len(rows)), counts), ratings.codes[take], self._values[take]
-        if self._consensus is not None:
-            samples = np.concatenate([samples, np.arange(len(rows))])
-            codes = np.concatenate([codes, np.full(len(rows), ratings.n_annotators, dtype=codes.dtype)])
-            values = np.concatenate([values, self._consensus[rows]])
-        weight = None if self._weights is None else self._weights[take]
-        if weight is not None and self._consensus_weights is not None:
-            weight = np.concatenate([weight, self._consensus_weights[rows]])
-        heads, position = np.unique(codes, return_inverse=True)
-        batch = Batch(
-            X=rows_of(self.X, rows),
-            heads=torch.from_numpy(heads.astype(np.int64)),
-            pairs=torch.from_numpy(samples * len(heads) + position),
-            y=torch.from_numpy(values),
-            n_individual=len(take),
-            weight=None if weight is None else torch.from_numpy(weight),
+        return next(self.batches([np.asarray(indices)]))
+
+    def batches(self, parts: Sequence[np.ndarray]) -> Iterator[tuple[Batch, Tensor]]:
+        """Walk over batches, each of the samples at some positions; their ratings are looked up together, for speed."""
+        rows, n_codes = self.rows[np.concatenate(parts)], self.ratings.n_annotators + 1
+        ends = np.append(0, np.cumsum([len(each) for each in parts]))  # of the rows of each part
+        part = np.repeat(np.arange(len(parts)), np.diff(ends))
+        row, codes, values, weights = self._look_up(rows, part)
+        group = part[row]
+        keys, place = np.unique(group * n_codes + codes, return_inverse=True)
+        head_ends, rating_ends = (
+            np.searchsorted(each, np.arange(len(parts) + 1) * width) for each, width in ((keys, n_codes), (group, 1))
         )
-        return batch, batch.y
+        pairs = (row - ends[group]) * np.diff(head_ends)[group] + place - head_ends[group]
+        n_individual = np.bincount(group[codes < n_codes - 1], minlength=len(parts))
+        heads, places, y = map(torch.from_numpy, (keys % n_codes, pairs, values))
+        weight = None if weights is None else torch.from_numpy(weights)
+        slices = ([slice(*each) for each in pairwise(some.tolist())] for some in (ends, head_ends, rating_ends))
+        for n, of_rows, of_heads, of_ratings in zip(n_individual.tolist(), *slices, strict=True):
+            batch = Batch(
+                X=rows_of(self.X, rows[of_rows]),
+                heads=heads[of_heads],
+                pairs=places[of_ratings],
+                y=y[of_ratings],
+                n_individual=n,
+                weight=None if weight is None else weight[of_ratings],
+            )
+            yield batch, batch.y
+
+    def _look_up(self, rows: np.ndarray, part: np.ndarray) -> list[Any]:
+        """Return of each rating of some rows: which row, code, values and weights; last of a part its consensus."""
+        counts, take = self.ratings_of(rows)
+        row = np.repeat(np.arange(len(rows)), counts)
+        found = [row, self.ratings.codes[take], *self.values_of(take)]
+        if self._consensus is None:
+            return found
+        weights = None if self._consensus_weights is None else self._consensus_weights[rows]
+        code = np.full(len(rows), self.ratings.n_annotators)
+        consensus = [np.arange(len(rows)), code, self._consensus[rows], weights]
+        order = np.argsort(np.concatenate([part[row], part]), kind="stable")
+        return [
+            None if own is None else np.concatenate([own, more])[order]
+            for own, more in zip(found, consensus, strict=True)
+        ]
 
     def ratings_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many ratings each of some samples has, and where they are, one sample after the other."""
@@ -182,8 +208,15 @@ class BatchLoader:
     def __iter__(self) -> Iterator[tuple[Batch, Tensor]]:
         n = len(self.dataset)
         order = torch.randperm(n, generator=generator(), device="cpu").numpy() if self.shuffle else np.arange(n)
-        for start in range(0, n, self.batch_size):
-            yield self.dataset.__getitems__(order[start : start + self.batch_size])
+        parts = [order[start : start + self.batch_size] for start in range(0, n, self.batch_size)]
+        for start in range(0, len(parts), AT_ONCE):
+            yield from self._cut(parts[start : start + AT_ONCE])
+
+    def _cut(self, parts: list[np.ndarray]) -> Iterator[tuple[Batch, Tensor]]:
+        """Walk over batches; a dataset that cuts them in its own way is asked for each."""
+        if type(self.dataset).__getitems__ is RatingsDataset.__getitems__:
+            return self.dataset.batches(parts)
+        return map(self.dataset.__getitems__, parts)
 
 
 class ValidationSplit:
