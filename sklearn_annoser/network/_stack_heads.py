@@ -27,6 +27,7 @@ class LazyHeads:
         self.weight, self.velocity, self.momentum = weight.detach(), velocity, momentum
         self._read = weight.new_empty((2, 0, weight.shape[2]))  # memory that is used again: fresh memory is slow
         self.members = torch.arange(len(weight), device=weight.device)[:, None]
+        self.first_row = self.members * weight.shape[1]
 
     def start(self, lr: float, decay: Sequence[float], most_steps: int) -> None:
         """Start an epoch of at most so many steps, with a learning rate, and the weight decay of each member.
@@ -95,7 +96,7 @@ class LazyHeads:
 
     def _rows(self, heads: Tensor) -> Tensor:
         """Return where rows of each member, (n_members, n_heads), are in the rows of all, flattened."""
-        return (heads + self.members[: len(heads)] * self.weight.shape[1]).flatten()
+        return (heads + self.first_row[: len(heads)]).flatten()
 
 
 def put_rows(table: Tensor, rows: Tensor, values: Tensor) -> None:

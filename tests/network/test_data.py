@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_annoser import Ratings
@@ -259,3 +259,47 @@ def test_a_side_without_ratings_is_refused():
     dataset = RatingsDataset(np.ones((4, 2)), Ratings.from_dense(values))
     with pytest.raises(ValueError, match=r"leaves (2|0) rated samples for training and (2|0) for validation"):
         ValidationSplit()(dataset, groups=[0, 0, 1, 1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 5), st.booleans(), st.booleans(), st.integers(0, 2**31))
+def test_batches_that_are_cut_together_have_the_ratings_of_their_samples(n, n_annotators, consensus, gaps, seed):
+    rng = np.random.RandomState(seed)
+    values = rng.uniform(-1, 1, size=(n, n_annotators, 2)).astype(np.float32)
+    values[rng.uniform(size=values.shape[:2]) < 0.4] = np.nan
+    values[0, 0] = 0.5
+    if gaps:
+        values[rng.uniform(size=values.shape) < 0.2] = np.nan
+        values[0, 0] = 0.5
+    X = rng.normal(size=(n, 3)).astype(np.float32)
+    ratings = Ratings.from_dense(values, annotators=list(range(n_annotators)))
+    dataset = RatingsDataset(X, ratings, consensus_head=consensus)
+    order = rng.permutation(len(dataset))
+    parts = np.split(order, np.unique(rng.randint(1, max(len(order), 2), size=2))[: len(order) - 1])
+    for positions, (batch, _) in zip(parts, dataset.batches(parts), strict=True):
+        rows = dataset.rows[positions]
+        np.testing.assert_array_equal(batch.X, X[rows])
+        sides = [(values[rows], slice(0, batch.n_individual))]
+        if consensus:
+            sides.append((ratings.consensus()[rows][:, None], slice(batch.n_individual, None)))
+        for dense, own in sides:
+            found = np.full_like(dense, np.nan)
+            heads = batch.heads[batch.pairs[own] % len(batch.heads)].numpy()
+            weight = np.ones_like(batch.y[own]) if batch.weight is None else batch.weight[own].numpy()
+            found[batch.samples[own], heads if dense is sides[0][0] else heads - n_annotators] = np.where(
+                weight > 0, batch.y[own], np.nan
+            )
+            np.testing.assert_allclose(found, dense, rtol=1e-6)
+        assert batch.heads.tolist() == sorted(set(batch.heads.tolist()))
+
+
+def test_a_dataset_that_cuts_batches_in_its_own_way_is_asked_for_each():
+    class Doubled(RatingsDataset):
+        def __getitems__(self, indices):
+            batch, y = super().__getitems__(indices)
+            batch.X.mul_(2)
+            return batch, y
+
+    X = np.ones((9, 2), dtype=np.float32)
+    loader = BatchLoader(Doubled(X, make_ratings()), batch_size=4)
+    assert all((batch.X == 2).all() for batch, _ in loader)
