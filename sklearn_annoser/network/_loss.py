@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,16 +42,7 @@ class CCCLoss(nn.Module):
 
         A rating of weight 0 does not count, whatever its value; an output without any is left out of the mean.
         """
-        return self._concordance(y_pred, y_true, weight).loss()
-
-    def with_gradient(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the loss and its gradient by the predictions, (n_ratings, n_outputs)."""
-        found = self._concordance(y_pred, y_true, weight)
-        return found.loss(), found.gradient().T
-
-    def _concordance(self, y_pred: Tensor, y_true: Tensor, weight: Tensor | None) -> Concordance:
-        """Return the concordance of predictions and ratings with their weights."""
-        return concordance(y_pred.T, y_true.T, None if weight is None else weight.T, self.eps)
+        return ccc_losses(y_pred.T, y_true.T, None if weight is None else weight.T, self.eps)
 
     def extra_repr(self) -> str:
         """Return what ``repr`` shows of the parameters."""
@@ -95,6 +87,34 @@ def concordance(y_pred: Tensor, y_true: Tensor, weight: Tensor | None, eps: floa
     pred, true, gap = y_pred - mean_pred, y_true - mean_true, mean_pred - mean_true
     spread = mean(pred * pred + true * true) + gap.square() + eps
     return Concordance(share, pred, true, gap, spread, 2 * mean(pred * true) / spread, counts)
+
+
+def ccc_losses(y_pred: Tensor, y_true: Tensor, weight: Tensor | None, eps: float = 1e-8) -> Tensor:
+    """Return the loss, (...), of predictions and ratings with their weights, all (..., n_outputs, n_ratings)."""
+    learns = torch.is_grad_enabled() and y_pred.requires_grad
+    if not learns or y_true.requires_grad or (weight is not None and weight.requires_grad):
+        return concordance(y_pred, y_true, weight, eps).loss()
+    return _LossWithGradient.apply(y_pred, y_true, weight, eps)[0]
+
+
+class _LossWithGradient(torch.autograd.Function):
+    """The loss, whose gradient by the predictions is written out: for autograd it is one step, not thirty."""
+
+    @staticmethod
+    def forward(y_pred: Tensor, y_true: Tensor, weight: Tensor | None, eps: float) -> tuple[Tensor, Tensor]:
+        found = concordance(y_pred, y_true, weight, eps)
+        return found.loss(), found.gradient()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, of_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return of_loss[..., None, None] * gradient, None, None, None
 
 
 class CrossEntropy(nn.Module):

@@ -9,7 +9,6 @@ from skorch.callbacks import Callback, EpochScoring, LRScheduler, ProgressBar, T
 from torch import Tensor, nn
 
 from sklearn_annoser.network._data import Batch, BatchLoader
-from sklearn_annoser.network._loss import CCCLoss
 from sklearn_annoser.network._module import FeatureDropout, MultiHeadModule, StackedLinear
 from sklearn_annoser.network._moving_layers import MovingLayers
 from sklearn_annoser.network._optim import LazySGD
@@ -27,8 +26,8 @@ HOOKS = tuple(
 class QuickSteps:
     """The steps of one epoch, as `LazySGD` takes them.
 
-    The network is walked through by :class:`MovingLayers`; autograd is left with the loss, and not even with that of
-    :class:`CCCLoss`. Weights and velocities of the heads are those of the dense optimizer after :meth:`finish`.
+    The network is walked through by :class:`MovingLayers`; autograd is left with the loss. Weights and velocities of
+    the heads are those of the dense optimizer after :meth:`finish`.
 
     Parameters
     ----------
@@ -56,22 +55,13 @@ class QuickSteps:
         """Train on one batch, and return its loss and predictions."""
         X = self.net.module_.trunk[0](batch.X)
         predicted = self.layers.predict(X[None], self.heads.read(batch.heads[None]), batch.pairs[None])
-        y_pred = predicted[0].T  # (n_ratings, n_maps)
-        loss, gradient = self._loss(y_pred, batch)
-        self.heads.step(self.layers.learn(gradient.T[None]))
-        return {"loss": loss, "y_pred": y_pred}
-
-    def _loss(self, y_pred: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss of predictions, and its gradient."""
-        if type(self.net.criterion_) is CCCLoss and not self.net.variance_heads:
-            sides = zip(*(batch.parts(each) for each in (y_pred, batch.y, batch.weight)), strict=True)
-            losses, gradients = zip(*(self.net.criterion_.with_gradient(*side) for side in sides), strict=True)
-            return sum(losses[1:], start=losses[0]), torch.cat(gradients)
         with torch.enable_grad():
-            y_pred = y_pred.detach().requires_grad_()
+            y_pred = predicted[0].T.requires_grad_()  # (n_ratings, n_maps)
             loss = self.net.get_loss(y_pred, batch.y, X=batch, training=True)
-            (gradient,) = torch.autograd.grad(loss, y_pred)
-        return loss.detach(), gradient
+            loss.backward()
+        assert y_pred.grad is not None
+        self.heads.step(self.layers.learn(y_pred.grad.T[None]))
+        return {"loss": loss.detach(), "y_pred": y_pred.detach()}
 
     def finish(self) -> None:
         """Bring all heads to the present step."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_annoser.network._data import RatingsDataset
-from sklearn_annoser.network._loss import concordance
+from sklearn_annoser.network._loss import ccc_losses
 from sklearn_annoser.network._module import drop
 from sklearn_annoser.network._moving_layers import MovingLayers
 from sklearn_annoser.network._stack import MemberStack
@@ -187,9 +187,12 @@ class StackTraining:
         batch = cut_batch(self.live[0].source.train, rows).to(self.recipe.device)
         X = self._dropped(batch.X, [len(each) for each in rows])
         predicted = layers.predict(X, self.heads.read(batch.heads), batch.pairs)
-        found = concordance(predicted, batch.y, batch.weight)
-        self.heads.step(layers.learn(found.gradient() * rates[:, None, None]))
-        return found.loss()
+        with torch.enable_grad():
+            losses = ccc_losses(predicted.requires_grad_(), batch.y, batch.weight)
+            (losses * rates).sum().backward()
+        assert predicted.grad is not None
+        self.heads.step(layers.learn(predicted.grad))
+        return losses.detach()
 
     def _dropped(self, X: Tensor, sizes: list[int]) -> Tensor:
         """Drop features, each member by words of its own generator, of which none are drawn for the filling."""
@@ -214,7 +217,7 @@ class StackTraining:
             predicted = self.work(batch.X, self.heads.look_up(batch.heads), batch.pairs)
             parts.append((predicted, batch.y, batch.weight * counts))
         predicted, y, weight = (torch.cat(same, dim=2) for same in zip(*parts, strict=True))
-        return concordance(predicted, y, weight).loss().tolist()
+        return ccc_losses(predicted, y, weight).tolist()
 
     def _judge(self, losses: list[float]) -> None:
         """Keep the weights that are better than all before, and go on with the members that have not ended."""

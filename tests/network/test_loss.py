@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_annoser.network import CCCLoss, mixture_divergence
+from sklearn_annoser.network._loss import concordance
 from tests.oracles_network import plain_loss
 
 
@@ -49,11 +50,20 @@ def test_the_gradient_that_is_written_out_is_that_of_autograd(n_ratings, n_outpu
     rng = np.random.RandomState(seed)
     pred, true = torch.from_numpy(rng.normal(size=(2, n_ratings, n_outputs)))
     weight = torch.from_numpy(rng.randint(3, size=(n_ratings, n_outputs)) * 0.7) if weighted else None
-    loss, gradient = CCCLoss().with_gradient(pred, true, weight)
-    expected = CCCLoss()(pred.requires_grad_(), true, weight)
+    loss = CCCLoss()(pred.requires_grad_(), true, weight)
+    loss.backward()
+    gradient, pred.grad = pred.grad, None
+    expected = concordance(*(each if each is None else each.T for each in (pred, true, weight))).loss()
     expected.backward()
-    assert loss == expected
+    assert loss.item() == expected.item()
     torch.testing.assert_close(gradient, pred.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_who_asks_for_the_gradient_of_the_ratings_gets_it():
+    pred, true = torch.randn(2, 9, 2, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda t: CCCLoss()(pred.requires_grad_(), t, torch.rand(9, 2) * 0 + 0.5), true.requires_grad_()
+    )
 
 
 @pytest.mark.parametrize("pred_value", [0.3, 0.7])

@@ -65,7 +65,7 @@ CASES = {
     "no tower layers": (RATINGS, None, {"module__n_tower_layers": 0}),
     "three tower layers": (RATINGS, None, {"module__n_tower_layers": 3}),
     "one output": (Ratings.from_dense(RATINGS.to_dense()[..., :1]), None, {}),
-    "plateaus": (RATINGS, None, {"max_epochs": 25, "lr": 0.3, "patience": 4, "lr_patience": 1}),
+    "plateaus": (RATINGS, None, {"max_epochs": 12, "lr": 0.1, "patience": 4, "lr_patience": 0}),
     "no validation": (RATINGS, None, {"train_split": None}),
 }
 
