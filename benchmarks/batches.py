@@ -22,11 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-import transformers
-from command_line import command_line
 from data import data_folder
-from encoders import random_wavlm
+from encoders import prepared, random_wavlm
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -79,14 +76,7 @@ def consensus(folder: Path, items: pd.DataFrame, outputs: list[str]) -> np.ndarr
 
 
 def main() -> None:
-    parser = command_line(__doc__, rounds=3)
-    parser.add_argument("--whisper", default="openai/whisper-tiny.en")
-    parser.add_argument("--minilm", default="sentence-transformers/all-MiniLM-L6-v2")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
+    options = prepared(__doc__)
     speech, politeness = (data_folder() / name for name in ("speechocean762", "stanford_politeness"))
     clips = pd.read_csv(speech / "items.csv", dtype={"item_id": str})
     clips = clips[clips["has_audio"].astype(bool)]

@@ -16,6 +16,7 @@ import os
 import platform
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,15 +129,19 @@ def cpu_has(instructions: str) -> bool:
     return bool(torch.cpu.get_capabilities().get(instructions))
 
 
-def main() -> None:
-    parser = command_line(__doc__, rounds=3)
+def prepared(description: str | None) -> Namespace:
+    """Return what the command line says, with torch on one thread and transformers silent."""
+    parser = command_line(description, rounds=3)
     parser.add_argument("--whisper", default="openai/whisper-tiny.en")
     parser.add_argument("--minilm", default="sentence-transformers/all-MiniLM-L6-v2")
-    options = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    return parser.parse_args()
 
+
+def main() -> None:
+    options = prepared(__doc__)
     sets = [name for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if cpu_has(name)]
     print(f"{platform.machine()}, {', '.join(sets) or 'no AVX2'}; torch {torch.__version__}")
 

@@ -31,7 +31,8 @@ from simulate import long_tailed_ratings
 from tables import print_table
 
 from sklearn_annoser import MultiHeadNet, Ratings
-from sklearn_annoser.network import CommitteeNet
+from sklearn_annoser.network import CommitteeNet, RatingsDataset
+from sklearn_annoser.network._data import AT_ONCE
 
 BATCH, N_FEATURES, N_HIDDEN, LR, MOMENTUM = 32, 1536, 256, 1e-3, 0.9
 
@@ -178,6 +179,18 @@ def limit_steps(ratings: Ratings, n_steps: int) -> Iterator[None]:
         yield
 
 
+def cutting_steps(X: torch.Tensor, ratings: Ratings, n_steps: int, at_once: int) -> Iterator[None]:
+    """Cut `n_steps` batches, so many at a time."""
+    n_samples = n_steps * BATCH
+    dataset = RatingsDataset(X[:n_samples], ratings[:n_samples])
+    while True:
+        parts = np.split(torch.randperm(n_samples).numpy(), n_steps)
+        for start in range(0, n_steps, at_once):
+            for _ in dataset.batches(parts[start : start + at_once]):
+                pass
+        yield
+
+
 def milliseconds(candidates: dict[str, Iterator[None]], n_steps: dict[str, int], n_rounds: int) -> pd.DataFrame:
     """Time the candidates in turn, round by round; the first round warms up."""
     rounds = []
@@ -242,6 +255,11 @@ def main() -> None:
     candidates = {name: package_steps(X, ratings(n), long) for name, n in sizes.items()}
     times = milliseconds(candidates, dict.fromkeys(sizes, long), max(options.rounds // 2, 3))
     print_table("A step of the package by number of annotators", ratio_table(times, "1,000 annotators"))
+
+    at_once = {f"{n} at once": n for n in (1, AT_ONCE // 2, AT_ONCE, 2 * AT_ONCE)}
+    candidates = {name: cutting_steps(X, corpus, options.steps, n) for name, n in at_once.items()}
+    times = milliseconds(candidates, dict.fromkeys(at_once, options.steps), options.rounds)
+    print_table("Cutting a batch, with its features", ratio_table(times, f"{AT_ONCE} at once"))
 
 
 if __name__ == "__main__":
